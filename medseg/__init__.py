@@ -1,0 +1,42 @@
+"""medseg: train, run and judge CT and MR segmentation models as MONAI bundles.
+
+A study flows through the modules in this order::
+
+    cases        find cases, split them, check them
+    read         NIfTI and DICOM to an array and its RAS+ affine, or a refusal by name
+    preprocess   the one definition of preprocessing; augment adds what training varies
+    networks     UNet in 2D and 3D from a few numbers
+    training     what MONAI's trainer lacks: schedule, time budget, resume; training_log shows it
+    infer        sliding windows in the precision the device is fastest in
+    postprocess  back to the native grid, labels, largest component
+    prediction   cases to label maps with a manifest; write makes every file atomic
+    metrics      Dice, HD95 and others on arrays
+    evaluation   folders of label maps to tables; report draws the pictures
+    bundle       open, check and run a bundle's configs
+    cli          the commands; api their twins in Python
+
+The public verbs are `train`, `predict` and `evaluate`; `read_volume` and `metrics.compare` serve scripts.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from medseg.api import evaluate, predict, train
+from medseg.errors import InputError
+
+__version__ = "0.1.0"
+__all__ = ["InputError", "evaluate", "predict", "read_volume", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a module when it is first used: MONAI and torch cost seconds that ``--help`` should not."""
+    if name == "read_volume":
+        return import_module("medseg.read").read_volume
+    if name.startswith("_"):
+        raise AttributeError(name)
+    try:
+        return import_module(f"medseg.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"medseg.{name}":
+            raise
+        raise AttributeError(f"module 'medseg' has no attribute {name!r}") from None

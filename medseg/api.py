@@ -1,0 +1,106 @@
+"""The public verbs: each runs a bundle's job, as ``python -m monai.bundle run`` does. Light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def train(bundle: str | Path, data: str | Path, **overrides: Any) -> dict[str, Any]:
+    """Train a bundle's model on a labelled data set.
+
+    The same as ``python -m monai.bundle run training --config_file BUNDLE/configs/train.json
+    --dataset_dir DATA --KEY VALUE ...``.
+
+    Parameters
+    ----------
+    bundle
+        The bundle's folder.
+    data
+        A data-set folder, see `medseg.cases.find_cases`.
+    overrides
+        Config values such as ``output_dir``, ``max_minutes``, ``max_epochs``, ``seed``.
+
+    Returns
+    -------
+    dict
+        The run's record, as in ``OUTPUT_DIR/run.json``: best epoch, its metrics, minutes.
+    """
+    from medseg.bundle import run_bundle
+
+    return run_bundle(bundle, "training", dataset_dir=str(data), **overrides)
+
+
+def predict(
+    bundle: str | Path,
+    data: str | Path | Sequence[dict[str, str]],
+    output: str | Path,
+    *,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    **overrides: Any,
+) -> list[dict[str, Any]]:
+    """Write a label map for every case, on the case's own grid.
+
+    Parameters
+    ----------
+    bundle
+        The bundle's folder.
+    data
+        A file or folder, see `medseg.cases.find_cases`, or a list of cases ``{"id": ..., "image": ...}``.
+    output
+        Folder for ``<case id>.nii.gz`` and ``manifest.jsonl``. Cases already done there are skipped.
+    weights
+        A checkpoint; by default the bundle's ``models/model.pt``.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+    overrides
+        Further config values.
+
+    Returns
+    -------
+    list of dict
+        One manifest record a case.
+    """
+    from medseg.bundle import run_bundle
+
+    if isinstance(data, (str, Path)):
+        overrides["dataset_dir"] = str(data)
+    else:
+        overrides["cases"] = list(data)
+    if weights is not None:
+        overrides["weights"] = str(weights)
+    return run_bundle(bundle, "inference", output_dir=str(output), device=device, **overrides)
+
+
+def evaluate(
+    predictions: str | Path,
+    references: str | Path,
+    output: str | Path,
+    *,
+    bundle: str | Path | None = None,
+) -> dict[str, Any]:
+    """Compare a folder of label maps with their references.
+
+    Writes ``cases.csv``, ``summary.json`` and ``overlays/`` with the worst three cases to `output`.
+
+    Parameters
+    ----------
+    predictions
+        Folder of ``<case id>.nii.gz``.
+    references
+        Folder of label maps of the same names, or a labelled data set.
+    output
+        Folder to write to.
+    bundle
+        Gives the labels their names, and refuses others.
+
+    Returns
+    -------
+    dict
+        What ``summary.json`` holds.
+    """
+    from medseg.evaluation import evaluate_folders
+
+    return evaluate_folders(predictions, references, output, bundle=bundle)

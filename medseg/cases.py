@@ -1,0 +1,250 @@
+"""Find the cases of a data set, split them, and check them before anything is started.
+
+A case is ``{"id": str, "image": str, "label": str}``; ``label`` is absent where there is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medseg.errors import InputError
+from medseg.read import Volume, is_nifti, read_volume
+from medseg.write import write_json
+
+Case = dict[str, str]
+
+LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
+SUBSETS = ("training", "validation", "test")
+GRID_TOLERANCE_MM = 1e-3  # how far the corners of image and label may lie apart
+PROBLEMS_SHOWN = 5
+
+
+def case_id(path: str | Path) -> str:
+    """Return the case's name: the file's without ``.nii.gz``, or the DICOM folder's."""
+    name = Path(path).name
+    return name.removesuffix(".gz").removesuffix(".nii")
+
+
+def find_cases(path: str | Path, *, labelled: bool = False) -> list[Case]:
+    """Return the cases at `path`, sorted by id.
+
+    Parameters
+    ----------
+    path
+        A NIfTI file; a DICOM folder; a folder of either; a folder with ``images/`` and ``labels/``
+        (or ``imagesTr/``, ``labelsTr/``); or a Medical Segmentation Decathlon folder with ``dataset.json``.
+    labelled
+        Keep the training part alone and refuse a case without its label.
+
+    Raises
+    ------
+    InputError
+        `FILE_MISSING`, `CASES_EMPTY`, `CASES_DUPLICATE_ID`, `CASES_MISSING_LABEL`, `FILE_UNREADABLE`.
+    """
+    path = Path(path).expanduser().resolve()
+    if not path.exists():
+        raise InputError("FILE_MISSING", f"{path} does not exist; give a file or a folder of cases")
+    cases = sorted(_listed(path, labelled), key=lambda case: case["id"])
+    if not cases:
+        raise InputError("CASES_EMPTY", f"{path} holds no case: no NIfTI file, DICOM folder or dataset.json")
+    twice = [name for name, count in Counter(case["id"] for case in cases).items() if count > 1]
+    if twice:
+        raise InputError("CASES_DUPLICATE_ID", f"{path}: several cases are called {twice[0]}; rename them")
+    if labelled:
+        bare = [case["id"] for case in cases if not Path(case.get("label", "")).is_file()]
+        if bare:
+            raise InputError(
+                "CASES_MISSING_LABEL",
+                f"{path}: {_some(bare)} have no label; add the files or take the images out",
+            )
+    return cases
+
+
+def _listed(path: Path, labelled: bool) -> list[Case]:
+    if path.is_file() or _is_dicom_folder(path):
+        return [{"id": case_id(path), "image": str(path)}]
+    if (path / "dataset.json").is_file():
+        return _decathlon(path, labelled)
+    for images, labels in LAYOUTS:
+        if (path / images).is_dir():
+            cases = _images_in(path / images)
+            for case in cases:
+                label = next(
+                    (p for s in (".nii.gz", ".nii") if (p := path / labels / (case["id"] + s)).is_file()),
+                    None,
+                )
+                if label:
+                    case["label"] = str(label)
+            return cases
+    return _images_in(path)
+
+
+def _images_in(folder: Path) -> list[Case]:
+    entries = sorted(folder.iterdir())
+    images = [p for p in entries if (p.is_file() and is_nifti(p)) or (p.is_dir() and _is_dicom_folder(p))]
+    return [{"id": case_id(p), "image": str(p)} for p in images]
+
+
+def _is_dicom_folder(path: Path) -> bool:
+    """Say whether a file right inside `path` begins as DICOM does (PS3.10 7.1)."""
+    if not path.is_dir():
+        return False
+    for file in path.iterdir():
+        if file.is_file() and not file.name.startswith("."):
+            with file.open("rb") as stream:
+                if stream.read(132)[128:] == b"DICM":
+                    return True
+    return False
+
+
+def _decathlon(path: Path, labelled: bool) -> list[Case]:
+    try:
+        listed = json.loads((path / "dataset.json").read_text(encoding="utf-8"))
+        training, test = listed["training"], listed.get("test", [])
+        cases = [
+            {"id": case_id(c["image"]), "image": str(path / c["image"]), "label": str(path / c["label"])}
+            for c in training
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "FILE_UNREADABLE",
+            f"{path / 'dataset.json'} is not the Medical Segmentation Decathlon's: a list `training` of "
+            f"objects with `image` and `label` is needed ({type(error).__name__}: {error})",
+        ) from error
+    if not labelled:
+        cases += [{"id": case_id(image), "image": str(path / image)} for image in test]
+    gone = [case["id"] for case in cases if not Path(case["image"]).exists()]
+    if gone:
+        raise InputError("FILE_MISSING", f"{path}: dataset.json lists {_some(gone)}, which are not there")
+    return cases
+
+
+def split_cases(
+    cases: Sequence[Case], *, seed: int = 0, validation: float = 0.2, test: float = 0.0
+) -> dict[str, list[str]]:
+    """Divide case ids into training, validation and test.
+
+    Each id's place follows from the seed and the id alone, so that the order of files does not matter
+    and a case added later moves few others.
+
+    Returns
+    -------
+    dict
+        ``{"training": [...], "validation": [...], "test": [...]}``; training and, where its share is not
+        zero, each other part hold at least one case.
+    """
+    ids = sorted(
+        (case["id"] for case in cases), key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
+    )
+    sizes = [max(1, round(len(ids) * share)) if share > 0 else 0 for share in (validation, test)]
+    if len(ids) - sum(sizes) < 1:
+        raise InputError("CASES_EMPTY", f"{len(ids)} cases are too few to train and validate on; add some")
+    first, second = sizes[0], sum(sizes)
+    return {
+        "training": sorted(ids[second:]),
+        "validation": sorted(ids[:first]),
+        "test": sorted(ids[first:second]),
+    }
+
+
+def load_or_make_split(path: str | Path, cases: Sequence[Case], **settings: Any) -> dict[str, list[str]]:
+    """Return the split at `path`, a JSON file, made there by `split_cases` where there is none yet."""
+    path = Path(path)
+    if not path.is_file():
+        split = split_cases(cases, **settings)
+        write_json(path, {**settings, **split})
+        return split
+    return read_split(path, cases)
+
+
+def read_split(path: str | Path, cases: Sequence[Case]) -> dict[str, list[str]]:
+    """Return the split at `path`, of cases that are all among `cases`."""
+    path = Path(path)
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        split = {name: list(stored[name]) for name in SUBSETS}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "FILE_UNREADABLE", f"{path} is no split: lists {', '.join(SUBSETS)} are needed"
+        ) from error
+    known = {case["id"] for case in cases}
+    strangers = [name for names in split.values() for name in names if name not in known]
+    if strangers:
+        raise InputError("CASES_NOT_IN_DATASET", f"{path} names {_some(strangers)}, which the data set has not")
+    return split
+
+
+def take(cases: Sequence[Case], ids: Sequence[str]) -> list[Case]:
+    """Return the cases with these ids, in the order of `cases`."""
+    wanted = set(ids)
+    return [case for case in cases if case["id"] in wanted]
+
+
+def check_cases(cases: Sequence[Case], label_ids: Sequence[int], *, threads: int = 4) -> None:
+    """Read every case once and refuse the set where one cannot be trained on.
+
+    Raises
+    ------
+    InputError
+        The first case's problem: an unreadable file, `GEOMETRY_LABEL_GRID`, `LABEL_UNKNOWN_ID` or
+        `LABEL_NOT_INTEGER`; the message says how many more cases have one.
+    """
+
+    def problem(case: Case) -> InputError | None:
+        try:
+            _check_case(case, set(label_ids))
+        except InputError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(threads) as pool:
+        problems = [error for error in pool.map(problem, cases) if error is not None]
+    if problems:
+        more = f" (and {len(problems) - 1} more cases with a problem)" if len(problems) > 1 else ""
+        raise InputError(problems[0].code, f"{problems[0].args[0]}{more}")
+
+
+def _check_case(case: Case, label_ids: set[int]) -> None:
+    image, label = read_volume(case["image"]), read_volume(case["label"])
+    check_same_grid(case["id"], image, label)
+    found = np.unique(label.array)
+    if label.array.dtype.kind == "f" and (found != np.round(found)).any():
+        raise InputError("LABEL_NOT_INTEGER", f"{case['label']} holds fractions; a label map has whole ids")
+    unknown = sorted({int(i) for i in found} - label_ids)
+    if unknown:
+        raise InputError(
+            "LABEL_UNKNOWN_ID",
+            f"{case['label']} holds label {_some(unknown)}; the bundle knows {sorted(label_ids)}: correct the "
+            "file, or add the label to channel_def in the bundle's metadata.json",
+        )
+
+
+def check_same_grid(name: str, image: Volume, label: Volume) -> None:
+    """Refuse two volumes whose voxels do not lie at the same places."""
+    if image.array.shape != label.array.shape:
+        found = f"shapes {image.array.shape} and {label.array.shape}"
+    else:
+        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.array.shape) - 1)
+        homogeneous = np.c_[corners, np.ones(8)]
+        apart_mm = np.abs(homogeneous @ (image.affine - label.affine).T).max()
+        if apart_mm <= GRID_TOLERANCE_MM:
+            return
+        found = f"corners {apart_mm:.3g} mm apart"
+    raise InputError(
+        "GEOMETRY_LABEL_GRID",
+        f"{name}: image and label lie on different grids ({found}); resample the label onto the image "
+        "by nearest neighbour",
+    )
+
+
+def _some(names: Sequence) -> str:
+    shown = ", ".join(map(str, names[:PROBLEMS_SHOWN]))
+    return shown if len(names) <= PROBLEMS_SHOWN else f"{shown} and {len(names) - PROBLEMS_SHOWN} others"

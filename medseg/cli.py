@@ -1,0 +1,127 @@
+"""The commands: one thin function each over its twin in `medseg.api`. Heavy imports wait until they are needed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from medseg.errors import SOME_FAILED, WRONG_CALL, InputError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train, run and judge CT and MR segmentation models as MONAI bundles.",
+)
+out = Console()
+
+BundleDir = Annotated[Path, typer.Argument(help="The bundle's folder.", show_default=False)]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Config values to change.")]
+
+
+@app.command()
+def train(
+    bundle: BundleDir,
+    data: Annotated[Path, typer.Option(help="Labelled data set: MSD folder, or images/ and labels/.")],
+    overrides: Overrides = None,
+) -> None:
+    """Train a bundle: medseg train BUNDLE --data DATASET max_minutes=15 output_dir=runs/a."""
+    from medseg import api
+
+    record = api.train(bundle, data, **parse_overrides(overrides or []))
+    best = record["outcome"]["best"]
+    out.print(
+        f"best epoch {best['epoch']}: Dice {best['dice']:.4f}, HD95 {best['hd95_mm']:.2f} mm "
+        f"after {record['outcome']['minutes']} minutes"
+    )
+
+
+@app.command()
+def predict(
+    bundle: BundleDir,
+    input: Annotated[Path, typer.Argument(help="A NIfTI file, a DICOM folder, or a folder of either.")],
+    output: Annotated[Path, typer.Argument(help="Folder for <case id>.nii.gz and manifest.jsonl.")],
+    weights: Annotated[
+        Path | None, typer.Option(help="A checkpoint, instead of the bundle's models/model.pt.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:n.")] = "auto",
+) -> None:
+    """Write a label map for every case; a rerun does only what is not done."""
+    from medseg import api
+
+    records = api.predict(bundle, input, output, weights=weights, device=device)
+    failed = [record for record in records if record["status"] == "failed"]
+    for record in failed:
+        out.print(f"[red]failed[/red] {record['case']}: {record['codes'][0]}: {record['message']}")
+    out.print(f"{len(records) - len(failed)} of {len(records)} cases done, in {output}")
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps.")],
+    references: Annotated[Path, typer.Argument(help="Folder of reference label maps, or a labelled data set.")],
+    output: Annotated[Path, typer.Argument(help="Folder for cases.csv, summary.json and overlays/.")],
+    bundle: Annotated[Path | None, typer.Option(help="Gives the labels their names.")] = None,
+) -> None:
+    """Dice, IoU, precision, recall, HD95 in mm and volumes of every case, and their summary."""
+    from medseg import api
+
+    summary = api.evaluate(predictions, references, output, bundle=bundle)
+    out.print(summary_table(summary))
+    if summary["without_prediction"]:
+        out.print(f"{len(summary['without_prediction'])} references have no prediction and were left out")
+    out.print(f"cases.csv, summary.json and overlays/ are in {output}")
+
+
+def summary_table(summary: dict[str, Any]) -> Table:
+    """Return ``summary.json`` as a table: mean and 95 % interval of each label."""
+    table = Table("label", "cases", "Dice", "95 % interval", "HD95 mm", "95 % interval")
+    rows = [(entry["name"], entry) for entry in summary["labels"].values()]
+    for name, entry in [*rows, ("mean", summary["mean"])]:
+        cells = []
+        for metric, digits in (("dice", 3), ("hd95_mm", 2)):
+            mean, (low, high) = entry[metric]["mean"], entry[metric]["ci95"]
+            cells += (
+                ["–", "–"] if mean is None else [f"{mean:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"]
+            )
+        table.add_row(name, str(entry["n"]), *cells)
+    return table
+
+
+def parse_overrides(pairs: list[str]) -> dict[str, Any]:
+    """Return ``{"key": value}`` from ``key=value`` words; values are Python literals where they read as one."""
+    import ast
+
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise InputError("CONFIG_BAD_VALUE", f"{pair!r}: overrides are written key=value")
+        try:
+            values[key.lstrip("-")] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            values[key.lstrip("-")] = text
+    return values
+
+
+def main() -> None:
+    """Run the command line; an input error is one line and exit status 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        app()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(WRONG_CALL)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The one definition of preprocessing, built from plain numbers that stand in a bundle's metadata.
+
+Training is `preprocessing` followed by `medseg.augment.augmentation`; inference is `preprocessing`
+alone, undone by `medseg.postprocess`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from monai.transforms import (
+    ClipIntensityPercentilesd,
+    Compose,
+    CropForegroundd,
+    EnsureTyped,
+    MapTransform,
+    NormalizeIntensityd,
+    Orientationd,
+    ScaleIntensityRanged,
+    Spacingd,
+    SpatialPadd,
+)
+
+from medseg.read import LoadStudyd
+
+IMAGE, LABEL = "image", "label"
+RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
+
+
+def preprocessing(
+    *,
+    intensity: Mapping[str, Any],
+    orientation: str = "RAS",
+    spacing_mm: Sequence[float] | None = None,
+    crop_above: float | None = None,
+    patch_size: Sequence[int] = (),
+    labelled: bool = False,
+) -> Compose:
+    """Return the transforms from a case's paths to float32 tensors (1, I, J, K).
+
+    Parameters
+    ----------
+    intensity
+        See `normalization`.
+    orientation
+        Axis codes the volume is turned to, without resampling.
+    spacing_mm
+        Grid to resample to, linearly (labels: nearest); None keeps each image's own. An axis whose
+        spacing should stay is given as -1.
+    crop_above
+        Crop to the box of voxels brighter than this, in the image's own units (air is -1000 HU).
+    patch_size
+        Pad at least to the network's patch, (I, J, K) or (I, J), with 0: the mean after normalization.
+    labelled
+        Do the same to ``label``.
+    """
+    keys = [IMAGE, LABEL] if labelled else [IMAGE]
+    modes = ["bilinear", "nearest"][: len(keys)]
+    steps: list[MapTransform] = [LoadStudyd(keys), Orientationd(keys, axcodes=orientation, labels=RAS_LABELS)]
+    if spacing_mm is not None:
+        steps.append(Spacingd(keys, pixdim=spacing_mm, mode=modes, dtype=np.float32))
+    if crop_above is not None:
+        steps.append(CropForegroundd(keys, IMAGE, select_fn=lambda x: x > crop_above, allow_smaller=True))
+    steps += normalization(**intensity)
+    if patch_size:
+        steps.append(SpatialPadd(keys, spatial_size=(*patch_size, 1)[:3]))
+    steps.append(EnsureTyped(keys))
+    return Compose(steps)
+
+
+def normalization(
+    *,
+    kind: str,
+    percentiles: Sequence[float] | None = None,
+    window_hu: Sequence[float] | None = None,
+    mean_hu: float | None = None,
+    sd_hu: float | None = None,
+) -> list[MapTransform]:
+    """Return the intensity transforms of an MR or a CT model.
+
+    Parameters
+    ----------
+    kind
+        ``"mr"``: clip to this image's own `percentiles`, then subtract its mean and divide by its standard
+        deviation, since MR units differ from scanner to scanner by orders of magnitude.
+        ``"ct"``: clip to `window_hu` (or to this image's `percentiles`), then subtract `mean_hu` and divide
+        by `sd_hu`, the data set's, since Hounsfield units mean the same everywhere.
+    """
+    if kind == "mr":
+        low, high = percentiles or (0.5, 99.5)
+        return [ClipIntensityPercentilesd(IMAGE, low, high), NormalizeIntensityd(IMAGE)]
+    if kind != "ct":
+        raise ValueError(f"intensity kind {kind!r}: 'mr' and 'ct' are known")
+    if mean_hu is None or sd_hu is None or (window_hu is None) == (percentiles is None):
+        raise ValueError("CT intensities need mean_hu, sd_hu, and either window_hu or percentiles")
+    if window_hu is not None:
+        low, high = window_hu
+        scaled = [(hu - mean_hu) / sd_hu for hu in (low, high)]
+        return [ScaleIntensityRanged(IMAGE, low, high, *scaled, clip=True)]
+    low, high = percentiles  # type: ignore[misc]
+    return [
+        ClipIntensityPercentilesd(IMAGE, low, high),
+        NormalizeIntensityd(IMAGE, subtrahend=mean_hu, divisor=sd_hu),
+    ]

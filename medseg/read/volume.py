@@ -1,0 +1,55 @@
+"""What reading gives: an array, where it lies in the patient, and what was tolerated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from medseg.errors import InputError
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One scalar volume.
+
+    Attributes
+    ----------
+    array
+        Voxels, axes (I, J, K).
+    affine
+        4×4, voxel index to RAS+ millimetres.
+    modality
+        DICOM modality such as ``"CT"``; empty where the file does not say.
+    codes
+        What was tolerated while reading, by name.
+    source
+        The files, in slice order.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    modality: str = ""
+    codes: tuple[str, ...] = ()
+    source: tuple[Path, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if self.array.ndim != 3:
+            raise InputError("GEOMETRY_NOT_3D", f"a volume has three axes, this one {self.array.ndim}")
+        check_affine(self.affine, "the volume")
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        return tuple(float(s) for s in np.linalg.norm(self.affine[:3, :3], axis=0))
+
+
+def check_affine(affine: np.ndarray, name: object) -> None:
+    """Refuse an affine that places no voxel: not finite, or singular."""
+    directions = affine[:3, :3]
+    if not np.isfinite(affine).all() or abs(np.linalg.det(directions)) < 1e-9:
+        raise InputError(
+            "GEOMETRY_BAD_AFFINE",
+            f"{name}: its affine has NaN, infinite or linearly dependent columns, so its voxels lie nowhere; "
+            "export it again with a valid orientation",
+        )

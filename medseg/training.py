@@ -1,0 +1,295 @@
+"""What MONAI's trainer lacks: a learning-rate schedule with a time budget, validation in mm, exact resume.
+
+Each class is an ignite handler for a bundle's ``train.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import monai
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from ignite.metrics import Metric
+
+from medseg.augment import EpochSampler
+from medseg.errors import InputError
+from medseg.infer import choose_device, fast_dtype
+from medseg.metrics import compare
+from medseg.postprocess import keep_largest_component
+from medseg.write import write_json, write_torch
+
+KEY_METRIC = "dice"
+
+
+class Schedule:
+    """Learning rate over the run: a linear warm-up, then a decay to 0 at the run's end, whichever comes first.
+
+    Parameters
+    ----------
+    optimizer
+        Its learning rate is the peak.
+    max_minutes
+        The run ends after this long, validation included; None for no limit but the trainer's epochs.
+    decay
+        ``"cosine"``; ``"poly"``, (1 - progress)^0.9; ``"constant"``; or ``"plateau"``, halved when the
+        validation Dice has not improved for `patience` validations (torch's ``ReduceLROnPlateau``).
+    warmup
+        Share of the run in which the rate rises from 0.
+    """
+
+    DECAYS = ("cosine", "poly", "constant", "plateau")
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        *,
+        max_minutes: float | None = None,
+        decay: str = "cosine",
+        warmup: float = 0.02,
+        patience: int = 5,
+    ) -> None:
+        if decay not in self.DECAYS:
+            raise InputError("CONFIG_BAD_VALUE", f"--decay {decay!r}: {', '.join(self.DECAYS)} are known")
+        self.optimizer, self.decay, self.warmup = optimizer, decay, warmup
+        self.budget_s = math.inf if not max_minutes else 60.0 * float(max_minutes)
+        self.peak = [group["lr"] for group in optimizer.param_groups]
+        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, mode="max", factor=0.5, patience=patience
+        )
+        self.earlier_s = 0.0
+        self.started: float | None = None
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_STARTED, self._set_rate)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._end_in_time)
+
+    def _start(self) -> None:
+        self.started = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds trained so far, those before a resume included."""
+        return self.earlier_s + (time.monotonic() - self.started if self.started is not None else 0.0)
+
+    def progress(self, engine: Engine) -> float:
+        """Return how much of the run lies before the current iteration, 0 to 1, by iterations or by time."""
+        total = engine.state.max_epochs * engine.state.epoch_length
+        return min(1.0, max((engine.state.iteration - 1) / total, self.elapsed_s / self.budget_s))
+
+    def factor(self, progress: float) -> float:
+        """Return the learning rate as a share of its peak."""
+        rising = min(1.0, (progress + 1e-3) / self.warmup) if self.warmup > 0 else 1.0
+        falling = {"cosine": 0.5 * (1 + math.cos(math.pi * progress)), "poly": (1 - progress) ** 0.9}
+        return rising * falling.get(self.decay, 1.0)
+
+    def _set_rate(self, engine: Engine) -> None:
+        progress = self.progress(engine)
+        if self.decay == "plateau" and progress > self.warmup:
+            return
+        for group, peak in zip(self.optimizer.param_groups, self.peak, strict=True):
+            group["lr"] = peak * self.factor(progress)
+
+    def _end_in_time(self, engine: Engine) -> None:
+        if self.elapsed_s >= self.budget_s:
+            engine.terminate()
+
+    def validated(self, metric: float) -> None:
+        """Tell the plateau schedule of a validation."""
+        if self.decay == "plateau":
+            self.plateau.step(metric)
+
+    def state_dict(self) -> dict[str, Any]:
+        plateau = {k: self.plateau.state_dict()[k] for k in ("best", "num_bad_epochs", "last_epoch")}
+        return {"elapsed_s": self.elapsed_s, "plateau": plateau}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.earlier_s = state["elapsed_s"]
+        self.plateau.load_state_dict({**self.plateau.state_dict(), **state["plateau"]})
+
+
+class CaseMetrics(Metric):
+    """Dice and HD95 in mm of every validation case; ``engine.state.metrics`` gets the mean and each label's.
+
+    The names are ``dice``, ``hd95_mm`` (means over labels), ``dice_anterior`` and so on.
+    """
+
+    def __init__(self, labels: Mapping[int | str, str], largest_component: Sequence[int] = ()) -> None:
+        self.labels = {int(i): name for i, name in labels.items() if int(i) != 0}
+        self.largest_component = largest_component
+        super().__init__()
+
+    def reset(self) -> None:
+        self.rows: list[dict[int, dict[str, float]]] = []
+
+    def update(self, output: Sequence[Mapping[str, Any]]) -> None:
+        for item in output:
+            reference = item["label"]
+            spacing_mm = np.linalg.norm(np.asarray(reference.meta["affine"])[:3, :3], axis=0)
+            predicted = item["pred"].argmax(0).to(torch.uint8).cpu().numpy()
+            predicted = keep_largest_component(predicted, self.largest_component)
+            truth = reference[0].cpu().numpy().astype(np.int64)
+            self.rows.append(
+                compare(
+                    predicted,
+                    truth,
+                    spacing_mm=spacing_mm,
+                    labels=list(self.labels),
+                    metrics=("dice", "hd95_mm"),
+                )
+            )
+
+    def compute(self) -> dict[str, float]:
+        means = {}
+        for metric in ("dice", "hd95_mm"):
+            per_label = {
+                name: np.nanmean([row[i][metric] for row in self.rows] or [math.nan])
+                for i, name in self.labels.items()
+            }
+            means[metric] = float(np.nanmean(list(per_label.values())))
+            means |= {f"{metric}_{name}": float(value) for name, value in per_label.items()}
+        return means
+
+    def completed(self, engine: Engine, name: str) -> None:  # noqa: ARG002
+        engine.state.metrics |= self.compute()
+
+
+class Checkpoints:
+    """Validate every `interval` epochs and at the end; keep ``best.pt`` and ``last.pt``; resume from that.
+
+    ``best.pt`` is the state dict of the network with the best validation Dice; ``last.pt`` all that a run
+    needs to go on: a resumed run takes the steps that the unbroken one would have taken.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        *,
+        network: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        sampler: EpochSampler,
+        evaluator: Engine,
+        interval: int,
+        resume: bool = True,
+    ) -> None:
+        self.models = Path(output_dir) / "models"
+        self.network, self.optimizer, self.schedule = network, optimizer, schedule
+        self.sampler, self.evaluator = sampler, evaluator
+        self.interval, self.resume = interval, resume
+        self.best: dict[str, Any] = {"epoch": 0, KEY_METRIC: -1.0}
+        self.validated_at = 0
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._load)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._seed_epoch)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_done)
+        engine.add_event_handler(Events.COMPLETED, self._validate)
+
+    def _load(self, engine: Engine) -> None:
+        last = self.models / "last.pt"
+        if self.resume and last.is_file():
+            state = torch.load(last, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.best = state["best"]
+            engine.state.epoch = self.validated_at = state["epoch"]
+            engine.state.iteration = state["epoch"] * engine.state.epoch_length
+            if self.schedule.elapsed_s >= self.schedule.budget_s:
+                engine.terminate()
+        self.sampler.epoch = engine.state.epoch + 1
+
+    def _seed_epoch(self, engine: Engine) -> None:
+        torch.manual_seed(hash((self.sampler.dataset.seed, engine.state.epoch)) % 2**63)  # for dropout
+
+    def _epoch_done(self, engine: Engine) -> None:
+        self.sampler.epoch = engine.state.epoch + 1
+        if engine.state.epoch % self.interval == 0:
+            self._validate(engine)
+
+    def _validate(self, engine: Engine) -> None:
+        epoch = engine.state.epoch
+        if epoch == self.validated_at:
+            return
+        self.validated_at = epoch
+        self.evaluator.run()
+        metrics = {name: round(value, 5) for name, value in self.evaluator.state.metrics.items()}
+        self.schedule.validated(metrics[KEY_METRIC])
+        if metrics[KEY_METRIC] > self.best[KEY_METRIC]:
+            self.best = {"epoch": epoch, **metrics}
+            write_torch(self.models / "best.pt", self.network.state_dict())
+        write_torch(
+            self.models / "last.pt",
+            {
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "best": self.best,
+                "epoch": epoch,
+            },
+        )
+
+
+def open_run(output_dir: str | Path, settings: Mapping[str, Any], *, resume: bool) -> dict[str, Any]:
+    """Record how a run is made in ``OUTPUT_DIR/run.json``, or check that a resumed one is made the same way.
+
+    Raises
+    ------
+    InputError
+        `RUN_DIFFERENT_SETTINGS`: the run there was started with other values.
+    """
+    path = Path(output_dir) / "run.json"
+    settings = json.loads(json.dumps(settings))
+    if resume and path.is_file() and (path.parent / "models" / "last.pt").is_file():
+        record = json.loads(path.read_text(encoding="utf-8"))
+        for key, value in settings.items():
+            before = record["settings"].get(key)
+            if before != value:
+                raise InputError(
+                    "RUN_DIFFERENT_SETTINGS",
+                    f"{output_dir} holds a run with {key} = {before}, not {value}; "
+                    "choose another --output_dir, or --resume False to start it anew",
+                )
+        return record
+    device = choose_device(settings.get("device", "auto"))
+    record = {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "settings": settings,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "monai": monai.__version__,
+        },
+        "machine": {
+            "processor": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
+            "threads": torch.get_num_threads(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            "precision": str(fast_dtype(device.type)).removeprefix("torch."),
+        },
+    }
+    write_json(path, record)
+    return record
+
+
+def train(trainer: Engine, checkpoints: Checkpoints, output_dir: str | Path) -> dict[str, Any]:
+    """Run the trainer and return the run's record, with its outcome added to ``run.json``."""
+    trainer.run()
+    path = Path(output_dir) / "run.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["outcome"] = {
+        "epochs": trainer.state.epoch,
+        "minutes": round(checkpoints.schedule.elapsed_s / 60, 2),
+        "best": checkpoints.best,
+    }
+    write_json(path, record)
+    return record
