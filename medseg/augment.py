@@ -83,7 +83,9 @@ def augmentation(
         RandScaleIntensityd(IMAGE, prob=0.3, factors=0.25),
         RandShiftIntensityd(IMAGE, prob=0.15, offsets=0.1),
         RandAdjustContrastd(IMAGE, prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
-        RandSimulateLowResolutiond(IMAGE, prob=0.15, zoom_range=(0.5, 1.0)),
+        RandSimulateLowResolutiond(
+            IMAGE, prob=0.15, zoom_range=(0.5, 1.0), upsample_mode="trilinear" if axes == 3 else "bilinear"
+        ),
     ]
     return Compose(steps)
 

@@ -41,8 +41,8 @@ def run_bundle(bundle: str | Path, job: str, **overrides: Any) -> Any:
     from monai.bundle import create_workflow
 
     config = config_file(bundle, job)
-    overrides = {key: value for key, value in overrides.items() if value is not None}
     check_overrides([config], overrides)
+    overrides = {key: "$None" if value is None else value for key, value in overrides.items()}  # MONAI drops None
     try:
         with _quiet():
             workflow = create_workflow(config_file=str(config), logging_file=False, run_id=job, **overrides)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import cc3d
 import numpy as np
 import torch
-from monai.transforms import Compose, Invertd, MapTransform, Transform
+from monai.data import MetaTensor
+from monai.transforms import Compose, MapTransform, Transform
+from monai.transforms.utils import allow_missing_keys_mode
 
 from medseg.preprocess import IMAGE
 
@@ -29,12 +32,35 @@ def to_native_labels(preprocessing: Compose, *, largest_component: Sequence[int]
         Labels of which only the largest connected part is kept.
     """
     steps: list[Transform] = [
-        Invertd(PRED, preprocessing, orig_keys=IMAGE, nearest_interp=False, to_tensor=True),
+        ToNativeGridd(PRED, preprocessing),
         BestLabeld(PRED),
     ]
     if largest_component:
         steps.append(LargestComponentd(PRED, largest_component))
     return Compose(steps)
+
+
+class ToNativeGridd(MapTransform):
+    """Undo on these keys what `preprocessing` did to ``image``.
+
+    MONAI's ``Invertd`` leaves a tensor that lost its metadata as it is, on the wrong grid, with a warning.
+    """
+
+    def __init__(self, keys: Any, preprocessing: Compose) -> None:
+        super().__init__(keys)
+        self.preprocessing = preprocessing
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        out = dict(data)
+        image = out[IMAGE]
+        for key in self.key_iterator(out):
+            scores = torch.as_tensor(out[key]).detach()
+            traced = MetaTensor(
+                scores, meta=deepcopy(image.meta), applied_operations=deepcopy(image.applied_operations)
+            )
+            with allow_missing_keys_mode(self.preprocessing):
+                out[key] = self.preprocessing.inverse({IMAGE: traced})[IMAGE]
+        return out
 
 
 class BestLabeld(MapTransform):

@@ -38,7 +38,7 @@ class Schedule:
     optimizer
         Its learning rate is the peak.
     max_minutes
-        The run ends after this long, validation included; None for no limit but the trainer's epochs.
+        The run ends after this long, validation included; 0 or None for no limit but the trainer's epochs.
     decay
         ``"cosine"``; ``"poly"``, (1 - progress)^0.9; ``"constant"``; or ``"plateau"``, halved when the
         validation Dice has not improved for `patience` validations (torch's ``ReduceLROnPlateau``).

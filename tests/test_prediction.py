@@ -1,0 +1,78 @@
+"""Batches: every case recorded, a bad one alone lost, a rerun that does only what is left."""
+
+import json
+import shutil
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from conftest import BUNDLES, SAMPLES
+
+from medseg import predict
+from medseg.bundle import read_metadata
+from medseg.networks import unet
+
+BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Random weights of the 3D bundle's network."""
+    torch.manual_seed(0)
+    numbers = read_metadata(BUNDLE)["medseg"]
+    path = tmp_path_factory.mktemp("weights") / "random.pt"
+    torch.save(unet(patch_size=numbers["patch_size"], **numbers["network"]).state_dict(), path)
+    return path
+
+
+def lines(output) -> list[dict]:
+    return [json.loads(line) for line in (output / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_label_maps_lie_on_the_input_s_grid(weights, tmp_path):
+    records = predict(BUNDLE, SAMPLES / "mr_held_back", tmp_path, weights=weights, device="cpu")
+    assert [record["status"] for record in records] == ["done"] * 4
+    for record in records:
+        out = nibabel.load(tmp_path / f"{record['case']}.nii.gz")
+        reference = nibabel.load(SAMPLES / f"mr_held_back/labels/{record['case']}.nii.gz")
+        assert out.get_data_dtype() == np.uint8
+        assert out.shape == reference.shape
+        np.testing.assert_allclose(out.affine, reference.affine, atol=1e-6)
+        assert set(record["timings_s"]) == {"preprocess", "infer", "postprocess", "write"}
+    assert lines(tmp_path) == records
+
+
+def test_a_bad_case_is_recorded_and_the_rest_done(weights, tmp_path):
+    shutil.copytree(SAMPLES / "mr_held_back/images", tmp_path / "in")
+    (tmp_path / "in/bad.nii.gz").write_bytes(b"not gzip")
+    (tmp_path / "in/mr_19/007.dcm").unlink()
+    records = predict(BUNDLE, tmp_path / "in", tmp_path / "out", weights=weights, device="cpu")
+    codes = {record["case"]: record["codes"] for record in records if record["status"] == "failed"}
+    assert codes == {"bad": ["FILE_UNREADABLE"], "mr_19": ["GEOMETRY_MISSING_SLICE"]}
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "manifest.jsonl",
+        "mr_16.nii.gz",
+        "mr_17.nii.gz",
+        "mr_18.nii.gz",
+    ]
+
+
+def test_a_rerun_does_only_what_is_not_done(weights, tmp_path):
+    first = predict(BUNDLE, SAMPLES / "mr_held_back", tmp_path, weights=weights, device="cpu")
+    assert predict(BUNDLE, SAMPLES / "mr_held_back", tmp_path, weights=weights, device="cpu") == first
+    assert len(lines(tmp_path)) == 4
+    (tmp_path / "mr_16.nii.gz").write_bytes(b"damaged")
+    (tmp_path / "mr_17.nii.gz").unlink()
+    predict(BUNDLE, SAMPLES / "mr_held_back", tmp_path, weights=weights, device="cpu")
+    assert [line["case"] for line in lines(tmp_path)][4:] == ["mr_16", "mr_17"]
+    assert lines(tmp_path)[4]["outputs"] == first[0]["outputs"]  # the same bytes as before
+
+
+def test_other_weights_do_not_count_as_done(weights, tmp_path):
+    state = torch.load(weights, weights_only=True)
+    torch.save({name: value * 2 for name, value in state.items()}, tmp_path / "other.pt")
+    case = SAMPLES / "mr/images/mr_00.nii.gz"
+    predict(BUNDLE, case, tmp_path / "out", weights=weights, device="cpu")
+    predict(BUNDLE, case, tmp_path / "out", weights=tmp_path / "other.pt", device="cpu")
+    assert len(lines(tmp_path / "out")) == 2

@@ -1,0 +1,62 @@
+"""Writing: whole or not at all, on the grid the image has."""
+
+import json
+
+import nibabel
+import numpy as np
+import pytest
+
+from medseg.write import append_line, atomic, write_csv, write_json, write_label_map
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def fail_half_way():
+        with atomic(path) as part:
+            part.write_text("half")
+            raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space"):
+        fail_half_way()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_has_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"dice": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_csv(tmp_path):
+    write_csv(tmp_path / "a.csv", [{"a": 1, "b": "x,y"}, {"a": 2, "b": ""}])
+    assert (tmp_path / "a.csv").read_text() == 'a,b\n1,"x,y"\n2,\n'
+
+
+def test_a_cut_off_line_does_not_swallow_the_next(tmp_path):
+    path = tmp_path / "m.jsonl"
+    append_line(path, {"a": 1})
+    with path.open("ab") as stream:
+        stream.write(b'{"a": 2')
+    append_line(path, {"a": 3})
+    lines = path.read_text().splitlines()
+    assert json.loads(lines[0]) == {"a": 1}
+    assert json.loads(lines[2]) == {"a": 3}
+
+
+def test_label_map_keeps_both_forms_and_their_codes(tmp_path):
+    sform = np.array([[0, 2, 0, 5], [-1, 0, 0, 6], [0, 0, 3, 7], [0, 0, 0, 1]], float)
+    image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.float32), sform)
+    image.set_sform(sform, code=4)
+    image.set_qform(sform, code=1)
+    nibabel.save(image, tmp_path / "image.nii.gz")
+    labels = np.ones((3, 4, 5), np.uint8)
+    write_label_map(tmp_path / "out.nii.gz", labels, sform, like=tmp_path / "image.nii.gz")
+    out = nibabel.load(tmp_path / "out.nii.gz")
+    assert out.get_data_dtype() == np.uint8
+    for form in ("get_sform", "get_qform"):
+        (ours, our_code), (theirs, their_code) = (getattr(i, form)(coded=True) for i in (out, image))
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+        assert our_code == their_code
