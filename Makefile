@@ -15,7 +15,7 @@ demo: install
 	$(BIN)/python sample_data/demo.py
 
 test: install
-	$(BIN)/python -m pytest -m 'not slow and not gpu' tests
+	$(BIN)/python -m pytest -m 'not gpu' tests
 
 lint: install
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from medseg.errors import InputError, exit_cleanly, input_error_behind
+from medseg.errors import InputError, cause_of, exit_cleanly
 
 CONFIG_OF = {"training": "train", "inference": "inference", "evaluating": "evaluate"}
 MONAI_ARGUMENTS = {"meta_file", "logging_file", "init_id", "run_id", "final_id", "tracking", "workflow_name"}
@@ -48,7 +48,7 @@ def run_bundle(bundle: str | Path, job: str, **overrides: Any) -> Any:
             workflow = create_workflow(config_file=str(config), logging_file=False, run_id=job, **overrides)
         result = workflow.run()  # `finalize` only turns failures into an exit status, for the command line
     except Exception as error:  # MONAI wraps what a config raises; callers get the cause
-        found = input_error_behind(error)
+        found = cause_of(error)
         if found is None or found is error:
             raise
         raise found from None

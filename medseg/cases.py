@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ def find_cases(path: str | Path, *, labelled: bool = False) -> list[Case]:
     InputError
         `FILE_MISSING`, `CASES_EMPTY`, `CASES_DUPLICATE_ID`, `CASES_MISSING_LABEL`, `FILE_UNREADABLE`.
     """
+    if not str(path):
+        raise InputError("FILE_MISSING", "no data set was named; give --dataset_dir PATH")
     path = Path(path).expanduser().resolve()
     if not path.exists():
         raise InputError("FILE_MISSING", f"{path} does not exist; give a file or a folder of cases")
@@ -182,9 +184,15 @@ def read_split(path: str | Path, cases: Sequence[Case]) -> dict[str, list[str]]:
     return split
 
 
-def take(cases: Sequence[Case], ids: Sequence[str]) -> list[Case]:
-    """Return the cases with these ids, in the order of `cases`."""
-    wanted = set(ids)
+def choose_cases(cases: Sequence[Case], split: Mapping[str, Sequence[str]], subset: str) -> list[Case]:
+    """Return the cases of ``training``, ``validation`` or ``test``, or ``all``, in the order of `cases`."""
+    if subset == "all":
+        return list(cases)
+    if subset not in split:
+        raise InputError("CONFIG_BAD_VALUE", f"--subset {subset!r}: all, {', '.join(SUBSETS)} are known")
+    wanted = set(split[subset])
+    if not wanted:
+        raise InputError("CASES_EMPTY", f"the split has no {subset} cases; change its shares or the subset")
     return [case for case in cases if case["id"] in wanted]
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from medseg.errors import SOME_FAILED, WRONG_CALL, InputError
+from medseg.errors import CasesFailed, InputError
 
 app = typer.Typer(
     add_completion=False,
@@ -62,7 +62,7 @@ def predict(
         out.print(f"[red]failed[/red] {record['case']}: {record['codes'][0]}: {record['message']}")
     out.print(f"{len(records) - len(failed)} of {len(records)} cases done, in {output}")
     if failed:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(CasesFailed.exit_status)
 
 
 @app.command()
@@ -120,7 +120,7 @@ def main() -> None:
         app()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(WRONG_CALL)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,6 @@ from __future__ import annotations
 import sys
 from types import TracebackType
 
-SOME_FAILED = 1  # exit status: some cases failed, the rest are done
-WRONG_CALL = 2  # exit status: the call or its input was wrong and nothing was started
-
 
 class InputError(ValueError):
     """The call or its input is wrong.
@@ -19,6 +16,8 @@ class InputError(ValueError):
     message
         What is wrong, what was found, what is allowed, what to do next.
     """
+
+    exit_status = 2  # nothing was started
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -34,27 +33,29 @@ class InputError(ValueError):
 class CasesFailed(RuntimeError):
     """Some cases of a batch failed; the rest are done and the manifest says which."""
 
+    exit_status = 1
 
-def input_error_behind(error: BaseException | None) -> InputError | None:
-    """Return the `InputError` that `error` is or was raised from; MONAI wraps what a config raises."""
-    while error is not None and not isinstance(error, InputError):
+
+def cause_of(error: BaseException | None) -> InputError | CasesFailed | None:
+    """Return the error of ours that `error` is or was raised from; MONAI wraps what a config raises."""
+    while error is not None and not isinstance(error, (InputError, CasesFailed)):
         error = error.__cause__ or error.__context__
     return error
 
 
 def exit_cleanly() -> None:
-    """Make an uncaught `InputError` or `CasesFailed` end this program with one line and its status.
+    """Make an uncaught error of ours end this program with one line and its exit status.
 
     Callers in Python still catch the exception itself; only what nobody catches is shortened.
     """
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        found = error if isinstance(error, CasesFailed) else input_error_behind(error)
+        found = cause_of(error)
         if found is None:
             previous(kind, error, trace)
             return
         print(f"error: {found}", file=sys.stderr)
-        sys.exit(SOME_FAILED if isinstance(found, CasesFailed) else WRONG_CALL)
+        sys.exit(found.exit_status)
 
     sys.excepthook = hook

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from medseg.bundle import label_names, read_metadata
-from medseg.cases import LAYOUTS, Case, check_same_grid, find_cases, take
+from medseg.cases import LAYOUTS, Case, check_same_grid, find_cases
 from medseg.errors import InputError
 from medseg.metrics import DEFINITIONS, EMPTY_POLICY, METRICS, compare
 from medseg.read import Volume, read_volume
@@ -78,18 +78,6 @@ def evaluate_bundle(
     fail_if_any(predict(bundle, list(cases), folder, **how), folder)
     with_prediction = [{**case, "prediction": str(folder / f"{case['id']}.nii.gz")} for case in cases]
     return evaluate_cases(with_prediction, output_dir, names=label_names(read_metadata(bundle)))
-
-
-def choose_cases(cases: Sequence[Case], split: Mapping[str, Sequence[str]], subset: str) -> list[Case]:
-    """Return the cases of ``training``, ``validation`` or ``test``, or ``all``."""
-    if subset == "all":
-        return list(cases)
-    if subset not in split:
-        raise InputError("CONFIG_BAD_VALUE", f"--subset {subset!r}: all, {', '.join(split)} are known")
-    chosen = take(cases, split[subset])
-    if not chosen:
-        raise InputError("CASES_EMPTY", f"the split has no {subset} cases; choose another --subset")
-    return chosen
 
 
 def evaluate_cases(

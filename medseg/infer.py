@@ -9,14 +9,26 @@ from typing import Any
 import monai.inferers
 import torch
 
+from medseg.errors import InputError
+
 Network = Callable[..., torch.Tensor]
 LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
-    """Return the device called `name`: ``auto``, ``cpu``, ``cuda`` or ``cuda:n``."""
+    """Return the device called `name`: ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`: there is no such device here.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    gpus = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+    known = ["cpu", *(["cuda", *gpus] if gpus else [])]
+    if str(name) not in known:
+        raise InputError("CONFIG_BAD_VALUE", f"device {str(name)!r}: here are auto, {', '.join(known)}")
     return torch.device(name)
 
 
@@ -41,7 +53,7 @@ def in_precision(network: Network, precision: str) -> Network:
     """Return `network` run in `precision` (``auto``, ``float32`` or ``bfloat16``) with float32 results."""
     allowed = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
     if precision not in allowed:
-        raise ValueError(f"precision {precision!r}: {', '.join(allowed)} are known")
+        raise InputError("CONFIG_BAD_VALUE", f"precision {precision!r}: {', '.join(allowed)} are known")
 
     def run(inputs: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         kind = inputs.device.type

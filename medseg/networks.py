@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from monai.networks.nets import UNet
 
+from medseg.errors import InputError
+
 SMALLEST_AXIS = 4  # voxels an axis keeps at the deepest level
 
 
@@ -14,17 +16,18 @@ def unet_strides(patch_size: Sequence[int], levels: int) -> list[tuple[int, ...]
 
     Raises
     ------
-    ValueError
-        The patch cannot be halved `levels` - 1 times along any axis.
+    InputError
+        `CONFIG_BAD_VALUE`: The patch cannot be halved `levels` - 1 times along any axis.
     """
     size = list(patch_size)
     strides: list[tuple[int, ...]] = []
     for _ in range(levels - 1):
         stride = tuple(2 if n % 2 == 0 and n // 2 >= SMALLEST_AXIS else 1 for n in size)
         if max(stride) == 1:
-            raise ValueError(
+            raise InputError(
+                "CONFIG_BAD_VALUE",
                 f"patch_size {list(patch_size)} has no {levels} levels: after {len(strides)} halvings no axis "
-                f"of {size} is even and at least {2 * SMALLEST_AXIS}; use fewer features or a multiple of 8"
+                f"of {size} is even and at least {2 * SMALLEST_AXIS}; use fewer features or a multiple of 8",
             )
         size = [n // s for n, s in zip(size, stride, strict=True)]
         strides.append(stride)
@@ -68,13 +71,13 @@ def unet(
 
     Raises
     ------
-    ValueError
-        The numbers contradict each other.
+    InputError
+        `CONFIG_BAD_VALUE`: The numbers contradict each other.
     """
     if len(patch_size) != spatial_dims:
-        raise ValueError(f"patch_size {list(patch_size)} has not {spatial_dims} axes")
+        raise InputError("CONFIG_BAD_VALUE", f"patch_size {list(patch_size)} has not {spatial_dims} axes")
     if normalization not in ("instance", "batch"):
-        raise ValueError(f"normalization {normalization!r}: 'instance' and 'batch' are known")
+        raise InputError("CONFIG_BAD_VALUE", f"normalization {normalization!r}: 'instance' and 'batch' are known")
     halvings = len(features) - (1 if full_resolution else 0)
     strides = unet_strides(patch_size, halvings)
     if full_resolution:

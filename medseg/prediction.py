@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from medseg.bundle import read_metadata
 from medseg.cases import Case
-from medseg.errors import CasesFailed, InputError, input_error_behind
+from medseg.errors import CasesFailed, InputError, cause_of
 from medseg.infer import choose_device
 from medseg.postprocess import PRED
 from medseg.preprocess import IMAGE
@@ -105,7 +105,9 @@ def _attempt(case: Case, output_dir: Path, *pipeline: Any) -> dict[str, Any]:
         record["status"] = "done"
         record["outputs"] = [{"path": path.name, "sha256": sha256_of(path)}]
     except Exception as error:  # one bad case must not end the others'
-        found = input_error_behind(error) or InputError("CASE_FAILED", f"{type(error).__name__}: {error}")
+        found = cause_of(error)
+        if not isinstance(found, InputError):
+            found = InputError("CASE_FAILED", f"{type(error).__name__}: {error}")
         record["codes"], record["message"] = [found.code], str(found.args[0])
         log.error("%s: %s", case["id"], found)
     record["peak_rss_mib"] = _peak_rss_mib()

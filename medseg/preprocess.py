@@ -23,6 +23,7 @@ from monai.transforms import (
     SpatialPadd,
 )
 
+from medseg.errors import InputError
 from medseg.read import LoadStudyd
 
 IMAGE, LABEL = "image", "label"
@@ -92,9 +93,11 @@ def normalization(
         low, high = percentiles or (0.5, 99.5)
         return [ClipIntensityPercentilesd(IMAGE, low, high), NormalizeIntensityd(IMAGE)]
     if kind != "ct":
-        raise ValueError(f"intensity kind {kind!r}: 'mr' and 'ct' are known")
+        raise InputError("CONFIG_BAD_VALUE", f"intensity kind {kind!r}: 'mr' and 'ct' are known")
     if mean_hu is None or sd_hu is None or (window_hu is None) == (percentiles is None):
-        raise ValueError("CT intensities need mean_hu, sd_hu, and either window_hu or percentiles")
+        raise InputError(
+            "CONFIG_BAD_VALUE", "CT intensities need mean_hu, sd_hu, and either window_hu or percentiles"
+        )
     if window_hu is not None:
         low, high = window_hu
         scaled = [(hu - mean_hu) / sd_hu for hu in (low, high)]

@@ -240,7 +240,7 @@ class Checkpoints:
         )
 
 
-def open_run(output_dir: str | Path, settings: Mapping[str, Any], *, resume: bool) -> dict[str, Any]:
+def open_run(output_dir: str | Path, settings: Mapping[str, Any], *, device: str, resume: bool) -> dict[str, Any]:
     """Record how a run is made in ``OUTPUT_DIR/run.json``, or check that a resumed one is made the same way.
 
     Raises
@@ -249,6 +249,7 @@ def open_run(output_dir: str | Path, settings: Mapping[str, Any], *, resume: boo
         `RUN_DIFFERENT_SETTINGS`: the run there was started with other values.
     """
     path = Path(output_dir) / "run.json"
+    chosen = choose_device(device)
     settings = json.loads(json.dumps(settings))
     if resume and path.is_file() and (path.parent / "models" / "last.pt").is_file():
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -261,7 +262,6 @@ def open_run(output_dir: str | Path, settings: Mapping[str, Any], *, resume: boo
                     "choose another --output_dir, or --resume False to start it anew",
                 )
         return record
-    device = choose_device(settings.get("device", "auto"))
     record = {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "settings": settings,
@@ -273,8 +273,8 @@ def open_run(output_dir: str | Path, settings: Mapping[str, Any], *, resume: boo
         "machine": {
             "processor": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
             "threads": torch.get_num_threads(),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-            "precision": str(fast_dtype(device.type)).removeprefix("torch."),
+            "device": torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "cpu",
+            "fast_precision": str(fast_dtype(chosen.type)).removeprefix("torch."),
         },
     }
     write_json(path, record)

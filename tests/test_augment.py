@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from monai.data import DataLoader
 
 from medseg.augment import AugmentedDataset, EpochSampler, augmentation
 
@@ -57,3 +58,16 @@ def test_half_of_the_foreground_patches_are_centred_on_the_label():
     dataset = AugmentedDataset([{"image": label, "label": label}], steps)
     hits = sum(bool(dataset[epoch, 0]["label"].any()) for epoch in range(60))
     assert hits > 15
+
+
+def test_loader_processes_change_nothing():
+    dataset = AugmentedDataset([case()] * 4, augmentation(patch_size=[16, 16, 16]))
+    batches = [
+        [
+            batch["image"]
+            for batch in DataLoader(dataset, sampler=EpochSampler(dataset), batch_size=2, num_workers=n)
+        ]
+        for n in (0, 2)
+    ]
+    for one, two in zip(*batches, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)

@@ -9,7 +9,7 @@ from conftest import SAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg.cases import check_cases, find_cases, load_or_make_split, split_cases, take
+from medseg.cases import check_cases, choose_cases, find_cases, load_or_make_split, split_cases
 from medseg.errors import InputError
 
 
@@ -46,6 +46,7 @@ def test_decathlon_layout_and_its_hidden_files(real_data, tmp_path):
 
 def test_what_is_wrong_with_a_data_set_is_named(tmp_path):
     assert code_of(find_cases, tmp_path / "nowhere") == "FILE_MISSING"
+    assert code_of(find_cases, "") == "FILE_MISSING"  # not the folder one happens to be in
     assert code_of(find_cases, tmp_path) == "CASES_EMPTY"
     shutil.copytree(SAMPLES / "mr", tmp_path / "set")
     (tmp_path / "set/labels/mr_03.nii.gz").unlink()
@@ -102,7 +103,10 @@ def test_the_split_beside_a_run_is_reused(tmp_path):
     split = load_or_make_split(path, cases, seed=1, validation=0.25, test=0.25)
     assert json.loads(path.read_text())["seed"] == 1
     assert load_or_make_split(path, cases, seed=2, validation=0.5, test=0.0) == split
-    assert [case["id"] for case in take(cases, split["test"])] == split["test"]
+    assert [case["id"] for case in choose_cases(cases, split, "test")] == split["test"]
+    assert choose_cases(cases, split, "all") == cases
+    assert code_of(choose_cases, cases, split, "tset") == "CONFIG_BAD_VALUE"
+    assert code_of(choose_cases, cases, {"test": []}, "test") == "CASES_EMPTY"
     assert code_of(load_or_make_split, path, cases[:3], seed=1) == "CASES_NOT_IN_DATASET"
     path.write_text("[]")
     assert code_of(load_or_make_split, path, cases, seed=1) == "FILE_UNREADABLE"

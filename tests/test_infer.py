@@ -52,6 +52,9 @@ def test_precision_reaches_the_network_and_results_are_float32():
 def test_devices():
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device(torch.device("cpu")) == torch.device("cpu")
+    with pytest.raises(ValueError, match="'tpu'"):
+        choose_device("tpu")
 
 
 @pytest.mark.gpu

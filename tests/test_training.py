@@ -9,6 +9,7 @@ import pytest
 import torch
 from conftest import BUNDLES, SAMPLES
 from monai.data import MetaTensor
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from medseg import InputError, train
 from medseg.bundle import load_weights
@@ -90,7 +91,15 @@ def test_one_run_resumed_equals_one_unbroken(tmp_path):
 
     split = json.loads((tmp_path / "a/split.json").read_text())
     assert len(split["validation"]) == 2
-    assert list((tmp_path / "a/tensorboard").iterdir())
+    log = EventAccumulator(str(tmp_path / "a/tensorboard"), size_guidance={"images": 0})
+    log.Reload()
+    assert {
+        "train/loss",
+        "train/learning_rate",
+        "validation/dice_anterior",
+        "validation/hd95_mm_posterior",
+    } <= set(log.Tags()["scalars"])
+    assert log.Tags()["images"] == ["validation/case_0", "validation/case_1"]
 
 
 def start_and_kill_in_the_third_epoch(bundle, output_dir):
@@ -150,6 +159,6 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
 
 
 def test_open_run_records_what_it_needs(tmp_path):
-    record = open_run(tmp_path, {"seed": 0}, resume=True)
+    record = open_run(tmp_path, {"seed": 0}, device="cpu", resume=True)
     assert {"started", "settings", "versions", "machine"} <= set(record)
     assert not math.isnan(record["machine"]["threads"])
