@@ -6,7 +6,8 @@ A study flows through the modules in this order::
     read         NIfTI and DICOM to an array and its RAS+ affine, or a refusal by name
     preprocess   the one definition of preprocessing; augment adds what training varies
     networks     UNet in 2D and 3D from a few numbers
-    training     what MONAI's trainer lacks: schedule, time budget, resume; training_log shows it
+    training     what MONAI's trainer lacks: validation in mm, checkpoints, resume; beside it
+                 training_schedule (learning rate, time budget, running mean) and training_log
     infer        sliding windows in the precision the device is fastest in
     postprocess  back to the native grid, labels, largest component
     prediction   cases to label maps with a manifest; write makes every file atomic

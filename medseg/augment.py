@@ -91,6 +91,11 @@ def augmentation(
     return Compose(steps)
 
 
+def derived_seed(*key: int) -> int:
+    """Return the seed, below 2³², that follows from `key` alone."""
+    return int(np.random.SeedSequence(key).generate_state(1)[0])
+
+
 class AugmentedDataset(Dataset):
     """Patches of preprocessed cases; its keys are (epoch, index), as `EpochSampler` gives them.
 
@@ -107,8 +112,7 @@ class AugmentedDataset(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         epoch, index = key
-        draw = np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)
-        self.augmentation.set_random_state(seed=int(draw[0]))
+        self.augmentation.set_random_state(seed=derived_seed(self.seed, epoch, index))
         patch = self.augmentation(self.cases[index // self.patches_per_case])
         return patch[0] if isinstance(patch, list) else patch
 

@@ -115,10 +115,10 @@ def check_overrides(configs: str | Path | Sequence[str | Path], overrides: Mappi
     InputError
         `CONFIG_UNKNOWN_KEY` with the nearest known key; `CONFIG_BAD_VALUE`.
     """
-    files = [Path(configs)] if isinstance(configs, (str, Path)) else [Path(file) for file in configs]
-    known: dict[str, Any] = {META: read_metadata(files[0].parent.parent)}
-    for file in files:
-        known |= json.loads(file.read_text(encoding="utf-8"))
+    from monai.bundle import ConfigParser
+
+    files = [Path(file).resolve() for file in ([configs] if isinstance(configs, (str, Path)) else configs)]
+    known = {META: read_metadata(files[0].parent.parent), **ConfigParser.load_config_files(files)}
     for key, value in overrides.items():
         if key in MONAI_ARGUMENTS:
             continue

@@ -115,7 +115,7 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the command line; an input error is one line and exit status 2."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s")
     try:
         app()
     except InputError as error:

@@ -45,8 +45,8 @@ def predict_cases(
 ) -> list[dict[str, Any]]:
     """Predict each case that `output_dir` has not yet, and record each attempt in its manifest.
 
-    A case that fails is recorded with its code and the rest go on. A case is done when the file its record
-    names has the hash recorded there; a rerun skips it.
+    A case that fails is recorded with its code and the rest go on. A case is done when its record is of the
+    same input, weights and metadata and the file it names has the hash recorded there; a rerun skips it.
 
     Returns
     -------
@@ -56,17 +56,26 @@ def predict_cases(
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     meta = read_metadata(bundle)
-    made_by = {"name": meta["name"], "version": meta["version"], "weights_sha256": sha256_of(weights)}
-    network = network.to(choose_device(device)).eval()
-    done = _done(output_dir, made_by)
+    made_by = {
+        "name": meta["name"],
+        "version": meta["version"],
+        "weights_sha256": sha256_of(weights),
+        "metadata_sha256": sha256_of(Path(bundle) / "configs" / "metadata.json"),
+    }
+    pipeline = {
+        "preprocessing": preprocessing,
+        "network": network.to(choose_device(device)).eval(),
+        "inferer": inferer,
+        "postprocessing": postprocessing,
+    }
+    done = {record["case"]: record for record in _done(output_dir, made_by)}
     records = []
     for case in tqdm(cases, unit="case", desc="predicting", disable=not sys.stderr.isatty()):
-        if case["id"] in done:
-            records.append(done[case["id"]])
-            continue
-        record = _attempt(case, output_dir, preprocessing, network, inferer, postprocessing)
-        records.append({**record, "bundle": made_by})
-        append_line(output_dir / MANIFEST, records[-1])
+        record = done.get(case["id"])
+        if record is None or record["inputs"] != [case["image"]]:
+            record = {**_attempt(case, output_dir, pipeline), "bundle": made_by}
+            append_line(output_dir / MANIFEST, record)
+        records.append(record)
     return records
 
 
@@ -91,14 +100,13 @@ def predict_case(
     return labels, np.asarray(data[IMAGE].meta["original_affine"], dtype=np.float64)
 
 
-def _attempt(case: Case, output_dir: Path, *pipeline: Any) -> dict[str, Any]:
+def _attempt(case: Case, output_dir: Path, pipeline: Mapping[str, Any]) -> dict[str, Any]:
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     timings_s: dict[str, float] = {}
     record: dict[str, Any] = {"case": case["id"], "status": "failed", "codes": [], "message": ""}
     record |= {"inputs": [case["image"]], "outputs": [], "timings_s": timings_s, "started": started}
-    names = ("preprocessing", "network", "inferer", "postprocessing")
     try:
-        labels, affine = predict_case(case, timings_s=timings_s, **dict(zip(names, pipeline, strict=True)))
+        labels, affine = predict_case(case, timings_s=timings_s, **pipeline)
         with _timed(timings_s, "write"):
             path = output_dir / f"{case['id']}.nii.gz"
             write_label_map(path, labels, affine, like=Path(case["image"]) if is_nifti(case["image"]) else None)
@@ -109,17 +117,17 @@ def _attempt(case: Case, output_dir: Path, *pipeline: Any) -> dict[str, Any]:
         if not isinstance(found, InputError):
             found = InputError("CASE_FAILED", f"{type(error).__name__}: {error}")
         record["codes"], record["message"] = [found.code], str(found.args[0])
-        log.error("%s: %s", case["id"], found)
+        log.warning("%s: %s", case["id"], found)
     record["peak_rss_mib"] = _peak_rss_mib()
     record["medseg"] = _version()
     return record
 
 
-def _done(output_dir: Path, made_by: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _done(output_dir: Path, made_by: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the newest record of each case whose output is there, whole, and made by this model."""
     manifest = output_dir / MANIFEST
     if not manifest.is_file():
-        return {}
+        return []
     newest: dict[str, dict[str, Any]] = {}
     for line in manifest.read_text(encoding="utf-8").splitlines():
         try:
@@ -127,7 +135,7 @@ def _done(output_dir: Path, made_by: Mapping[str, str]) -> dict[str, dict[str, A
         except ValueError:  # the line being written when the machine went down
             continue
         newest[record["case"]] = record
-    return {name: record for name, record in newest.items() if _is_done(record, output_dir, made_by)}
+    return [record for record in newest.values() if _is_done(record, output_dir, made_by)]
 
 
 def _is_done(record: Mapping[str, Any], output_dir: Path, made_by: Mapping[str, str]) -> bool:

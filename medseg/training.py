@@ -1,14 +1,12 @@
-"""What MONAI's trainer lacks: a learning-rate schedule with a time budget, validation in mm, exact resume.
+"""What MONAI's trainer lacks: validation in mm, checkpoints that a run resumes from exactly, provenance.
 
-Each class is an ignite handler for a bundle's ``train.json``.
+Each class is an ignite handler or metric for a bundle's ``train.json``.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import platform
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,101 +18,15 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.metrics import Metric
 
-from medseg.augment import EpochSampler
+from medseg.augment import EpochSampler, derived_seed
 from medseg.errors import InputError
 from medseg.infer import choose_device, fast_dtype
 from medseg.metrics import compare
 from medseg.postprocess import keep_largest_component
+from medseg.training_schedule import Schedule, WeightAverage
 from medseg.write import write_json, write_torch
 
 KEY_METRIC = "dice"
-
-
-class Schedule:
-    """Learning rate over the run: a linear warm-up, then a decay to 0 at the run's end, whichever comes first.
-
-    Parameters
-    ----------
-    optimizer
-        Its learning rate is the peak.
-    max_minutes
-        The run ends after this long, validation included; 0 or None for no limit but the trainer's epochs.
-    decay
-        ``"cosine"``; ``"poly"``, (1 - progress)^0.9; ``"constant"``; or ``"plateau"``, halved when the
-        validation Dice has not improved for `patience` validations (torch's ``ReduceLROnPlateau``).
-    warmup
-        Share of the run in which the rate rises from 0.
-    """
-
-    DECAYS = ("cosine", "poly", "constant", "plateau")
-
-    def __init__(
-        self,
-        optimizer: torch.optim.Optimizer,
-        *,
-        max_minutes: float | None = None,
-        decay: str = "cosine",
-        warmup: float = 0.02,
-        patience: int = 5,
-    ) -> None:
-        if decay not in self.DECAYS:
-            raise InputError("CONFIG_BAD_VALUE", f"--decay {decay!r}: {', '.join(self.DECAYS)} are known")
-        self.optimizer, self.decay, self.warmup = optimizer, decay, warmup
-        self.budget_s = math.inf if not max_minutes else 60.0 * float(max_minutes)
-        self.peak = [group["lr"] for group in optimizer.param_groups]
-        self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, mode="max", factor=0.5, patience=patience
-        )
-        self.earlier_s = 0.0
-        self.started: float | None = None
-
-    def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_STARTED, self._set_rate)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._end_in_time)
-
-    def _start(self) -> None:
-        self.started = time.monotonic()
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds trained so far, those before a resume included."""
-        return self.earlier_s + (time.monotonic() - self.started if self.started is not None else 0.0)
-
-    def progress(self, engine: Engine) -> float:
-        """Return how much of the run lies before the current iteration, 0 to 1, by iterations or by time."""
-        total = engine.state.max_epochs * engine.state.epoch_length
-        return min(1.0, max((engine.state.iteration - 1) / total, self.elapsed_s / self.budget_s))
-
-    def factor(self, progress: float) -> float:
-        """Return the learning rate as a share of its peak."""
-        rising = min(1.0, (progress + 1e-3) / self.warmup) if self.warmup > 0 else 1.0
-        falling = {"cosine": 0.5 * (1 + math.cos(math.pi * progress)), "poly": (1 - progress) ** 0.9}
-        return rising * falling.get(self.decay, 1.0)
-
-    def _set_rate(self, engine: Engine) -> None:
-        progress = self.progress(engine)
-        if self.decay == "plateau" and progress > self.warmup:
-            return
-        for group, peak in zip(self.optimizer.param_groups, self.peak, strict=True):
-            group["lr"] = peak * self.factor(progress)
-
-    def _end_in_time(self, engine: Engine) -> None:
-        if self.elapsed_s >= self.budget_s:
-            engine.terminate()
-
-    def validated(self, metric: float) -> None:
-        """Tell the plateau schedule of a validation."""
-        if self.decay == "plateau":
-            self.plateau.step(metric)
-
-    def state_dict(self) -> dict[str, Any]:
-        plateau = {k: self.plateau.state_dict()[k] for k in ("best", "num_bad_epochs", "last_epoch")}
-        return {"elapsed_s": self.elapsed_s, "plateau": plateau}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.earlier_s = state["elapsed_s"]
-        self.plateau.load_state_dict({**self.plateau.state_dict(), **state["plateau"]})
 
 
 class CaseMetrics(Metric):
@@ -149,14 +61,13 @@ class CaseMetrics(Metric):
             )
 
     def compute(self) -> dict[str, float]:
-        means = {}
+        means: dict[str, float] = {}
         for metric in ("dice", "hd95_mm"):
-            per_label = {
-                name: np.nanmean([row[i][metric] for row in self.rows] or [math.nan])
-                for i, name in self.labels.items()
-            }
-            means[metric] = float(np.nanmean(list(per_label.values())))
-            means |= {f"{metric}_{name}": float(value) for name, value in per_label.items()}
+            per_label = {name: [row[i][metric] for row in self.rows] for i, name in self.labels.items()}
+            found = {f"{metric}_{name}": np.nanmean(v) for name, v in per_label.items() if not np.isnan(v).all()}
+            if not found:
+                raise InputError("CASES_EMPTY", "no validation case has a labelled voxel; choose another split")
+            means |= {metric: float(np.mean(list(found.values()))), **{k: float(v) for k, v in found.items()}}
         return means
 
     def completed(self, engine: Engine, name: str) -> None:  # noqa: ARG002
@@ -166,8 +77,8 @@ class CaseMetrics(Metric):
 class Checkpoints:
     """Validate every `interval` epochs and at the end; keep ``best.pt`` and ``last.pt``; resume from that.
 
-    ``best.pt`` is the state dict of the network with the best validation Dice; ``last.pt`` all that a run
-    needs to go on: a resumed run takes the steps that the unbroken one would have taken.
+    What is validated is the running mean of the weights. ``best.pt`` is its state dict at the best validation
+    Dice; ``last.pt`` is all that a run needs to go on: a resumed run takes the steps of the unbroken one.
     """
 
     def __init__(
@@ -177,6 +88,7 @@ class Checkpoints:
         network: torch.nn.Module,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
+        average: WeightAverage,
         sampler: EpochSampler,
         evaluator: Engine,
         interval: int,
@@ -184,7 +96,7 @@ class Checkpoints:
     ) -> None:
         self.models = Path(output_dir) / "models"
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
-        self.sampler, self.evaluator = sampler, evaluator
+        self.average, self.sampler, self.evaluator = average, sampler, evaluator
         self.interval, self.resume = interval, resume
         self.best: dict[str, Any] = {"epoch": 0, KEY_METRIC: -1.0}
         self.validated_at = 0
@@ -202,6 +114,7 @@ class Checkpoints:
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
+            self.average.load_state_dict(state["average"])
             self.best = state["best"]
             engine.state.epoch = self.validated_at = state["epoch"]
             engine.state.iteration = state["epoch"] * engine.state.epoch_length
@@ -210,7 +123,7 @@ class Checkpoints:
         self.sampler.epoch = engine.state.epoch + 1
 
     def _seed_epoch(self, engine: Engine) -> None:
-        torch.manual_seed(hash((self.sampler.dataset.seed, engine.state.epoch)) % 2**63)  # for dropout
+        torch.manual_seed(derived_seed(self.sampler.dataset.seed, engine.state.epoch))  # for dropout
 
     def _epoch_done(self, engine: Engine) -> None:
         self.sampler.epoch = engine.state.epoch + 1
@@ -227,13 +140,14 @@ class Checkpoints:
         self.schedule.validated(metrics[KEY_METRIC])
         if metrics[KEY_METRIC] > self.best[KEY_METRIC]:
             self.best = {"epoch": epoch, **metrics}
-            write_torch(self.models / "best.pt", self.network.state_dict())
+            write_torch(self.models / "best.pt", self.average.network.state_dict())
         write_torch(
             self.models / "last.pt",
             {
                 "network": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
+                "average": self.average.state_dict(),
                 "best": self.best,
                 "epoch": epoch,
             },

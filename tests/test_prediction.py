@@ -69,6 +69,16 @@ def test_a_rerun_does_only_what_is_not_done(weights, tmp_path):
     assert lines(tmp_path)[4]["outputs"] == first[0]["outputs"]  # the same bytes as before
 
 
+def test_another_input_of_the_same_name_is_not_done(weights, tmp_path):
+    for n in range(2):
+        (tmp_path / str(n)).mkdir()
+        shutil.copy(SAMPLES / f"mr/images/mr_0{n}.nii.gz", tmp_path / str(n) / "same.nii.gz")
+        predict(BUNDLE, tmp_path / str(n), tmp_path / "out", weights=weights, device="cpu")
+    assert len(lines(tmp_path / "out")) == 2
+    image = nibabel.load(SAMPLES / "mr/images/mr_01.nii.gz")
+    assert nibabel.load(tmp_path / "out/same.nii.gz").shape == image.shape
+
+
 def test_other_weights_do_not_count_as_done(weights, tmp_path):
     state = torch.load(weights, weights_only=True)
     torch.save({name: value * 2 for name, value in state.items()}, tmp_path / "other.pt")

@@ -2,7 +2,6 @@
 
 import json
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from medseg import InputError, train
 from medseg.bundle import load_weights
-from medseg.training import CaseMetrics, Schedule, open_run
+from medseg.training import CaseMetrics, open_run
 
 TINY = {
     "max_minutes": None,
@@ -22,45 +21,6 @@ TINY = {
     "batch_size": 4,
     "device": "cpu",
 }
-
-
-def optimizer(rate: float = 1.0) -> torch.optim.Optimizer:
-    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
-
-
-@pytest.mark.parametrize("decay", ["cosine", "poly"])
-def test_rate_rises_then_falls_to_zero(decay):
-    schedule = Schedule(optimizer(), decay=decay, warmup=0.1)
-    rates = [schedule.factor(p) for p in np.linspace(0, 1, 101)]
-    assert rates[0] < 0.02
-    assert max(rates) > 0.85
-    assert (np.diff(rates[:10]) > 0).all()
-    assert (np.diff(rates[11:]) < 0).all()
-    assert rates[-1] == pytest.approx(0, abs=1e-9)
-
-
-def test_plateau_halves_the_rate_when_validation_stalls():
-    opt = optimizer()
-    schedule = Schedule(opt, decay="plateau", patience=2)
-    for dice in (0.5, 0.6, 0.6, 0.6, 0.6):
-        schedule.validated(dice)
-    assert opt.param_groups[0]["lr"] == 0.5
-    other = Schedule(optimizer(), decay="plateau", patience=2)
-    other.load_state_dict(schedule.state_dict())
-    assert other.plateau.best == 0.6
-
-
-def test_unknown_decay_is_named():
-    with pytest.raises(InputError, match="'linear'"):
-        Schedule(optimizer(), decay="linear")
-
-
-def test_time_and_epochs_both_count_as_progress():
-    engine = SimpleNamespace(state=SimpleNamespace(max_epochs=10, epoch_length=10, iteration=51))
-    assert Schedule(optimizer()).progress(engine) == 0.5
-    timed = Schedule(optimizer(), max_minutes=1)
-    timed.earlier_s = 45
-    assert timed.progress(engine) == pytest.approx(0.75)
 
 
 def test_validation_metrics_are_in_millimetres():
@@ -73,6 +33,18 @@ def test_validation_metrics_are_in_millimetres():
     values = metric.compute()
     assert values["hd95_mm"] == values["hd95_mm_lesion"] == 6.0
     assert values["dice"] == 0.0
+
+
+def test_a_label_that_no_validation_case_has_is_left_out_of_the_mean():
+    label, scores = MetaTensor(torch.zeros(1, 4, 4, 4)), torch.zeros(3, 4, 4, 4)
+    label[0, 1, 1, 1] = scores[1, 1, 1, 1] = 1
+    metric = CaseMetrics({"0": "background", "1": "here", "2": "nowhere"})
+    metric.update([{"label": label, "pred": scores}])
+    assert metric.compute() == {"dice": 1, "dice_here": 1, "hd95_mm": 0, "hd95_mm_here": 0}
+    metric.reset()
+    metric.update([{"label": label * 0, "pred": scores * 0}])
+    with pytest.raises(InputError, match="CASES_EMPTY"):
+        metric.compute()
 
 
 def test_one_run_resumed_equals_one_unbroken(tmp_path):
