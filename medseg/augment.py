@@ -16,6 +16,7 @@ from monai.transforms import (
     RandScaleIntensityd,
     RandShiftIntensityd,
     RandSimulateLowResolutiond,
+    RandSmoothDeformd,
     RandSpatialCropd,
     SelectItemsd,
     SqueezeDimd,
@@ -27,6 +28,7 @@ from torch.utils.data import Dataset, Sampler
 from medseg.preprocess import IMAGE, LABEL
 
 KEYS = (IMAGE, LABEL)
+VOXELS_PER_CONTROL_POINT = 10  # of the deformation field
 
 
 def augmentation(
@@ -36,6 +38,7 @@ def augmentation(
     rotate_rad: float = 0.3,
     scale: float = 0.2,
     shear: float = 0.1,
+    deform: float = 0.0,
     foreground_patches: bool = False,
 ) -> Compose:
     """Return the transforms from a preprocessed case to one training patch.
@@ -51,6 +54,8 @@ def augmentation(
         its liver on the left.
     rotate_rad, scale, shear
         Largest rotation about each axis, relative change of size, and shear.
+    deform
+        Largest shift by a smooth random field, as a part of half the patch; 0 for none.
     foreground_patches
         Centre half of the patches on labelled voxels, for structures that are small in their volumes.
     """
@@ -66,7 +71,7 @@ def augmentation(
     steps += [
         RandAffined(
             KEYS,
-            prob=0.7,
+            prob=0.8,
             rotate_range=[rotate_rad] * axes,
             scale_range=[scale] * axes,
             shear_range=[shear] * axes * (axes - 1),
@@ -76,6 +81,21 @@ def augmentation(
             padding_mode="zeros",
         )
     ]
+    linear = "trilinear" if axes == 3 else "bilinear"
+    if deform:
+        steps.append(
+            RandSmoothDeformd(
+                KEYS,
+                spatial_size=patch_size,
+                rand_size=[max(3, round(size / VOXELS_PER_CONTROL_POINT)) for size in patch_size],
+                field_mode=linear,
+                align_corners=True,
+                prob=0.5,
+                def_range=deform,
+                grid_mode=("bilinear", "nearest"),
+                grid_align_corners=True,
+            )
+        )
     steps += [RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in flip_axes]
     steps += [
         RandGaussianNoised(IMAGE, prob=0.15, std=0.1),
@@ -83,9 +103,7 @@ def augmentation(
         RandScaleIntensityd(IMAGE, prob=0.3, factors=0.25),
         RandShiftIntensityd(IMAGE, prob=0.15, offsets=0.1),
         RandAdjustContrastd(IMAGE, prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
-        RandSimulateLowResolutiond(
-            IMAGE, prob=0.15, zoom_range=(0.5, 1.0), upsample_mode="trilinear" if axes == 3 else "bilinear"
-        ),
+        RandSimulateLowResolutiond(IMAGE, prob=0.15, zoom_range=(0.5, 1.0), upsample_mode=linear),
         ToTensord(KEYS, track_meta=False),  # the loss is faster on tensors without metadata
     ]
     return Compose(steps)

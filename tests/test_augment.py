@@ -16,7 +16,7 @@ def case(shape=(1, 20, 24, 16)) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("patch_size", [[16, 16, 16], [16, 16]])
 def test_image_and_label_move_together(patch_size):
-    still_intensities = augmentation(patch_size=patch_size, flip_axes=[0])
+    still_intensities = augmentation(patch_size=patch_size, flip_axes=[0], deform=0.1)
     dataset = AugmentedDataset([case()], still_intensities, patches_per_case=4)
     moved = 0
     for index in range(4):
@@ -33,7 +33,7 @@ def test_image_and_label_move_together(patch_size):
 
 
 def test_a_patch_follows_from_seed_epoch_and_case_alone():
-    steps = augmentation(patch_size=[16, 16, 16])
+    steps = augmentation(patch_size=[16, 16, 16], deform=0.1)
     one, two = (AugmentedDataset([case(), case()], steps, seed=7) for _ in range(2))
     first = one[3, 1]["image"]
     two[0, 0], two[9, 1]  # other draws in between change nothing
