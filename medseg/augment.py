@@ -16,29 +16,27 @@ from monai.transforms import (
     RandScaleIntensityd,
     RandShiftIntensityd,
     RandSimulateLowResolutiond,
-    RandSmoothDeformd,
     RandSpatialCropd,
     SelectItemsd,
     SqueezeDimd,
     ToTensord,
     Transform,
 )
+from monai.utils import ensure_tuple_rep
 from torch.utils.data import Dataset, Sampler
 
 from medseg.preprocess import IMAGE, LABEL
 
 KEYS = (IMAGE, LABEL)
-VOXELS_PER_CONTROL_POINT = 10  # of the deformation field
 
 
 def augmentation(
     *,
     patch_size: Sequence[int],
     flip_axes: Sequence[int] = (),
-    rotate_rad: float = 0.3,
+    rotate_rad: float | Sequence[float] = 0.3,
     scale: float = 0.2,
     shear: float = 0.1,
-    deform: float = 0.0,
     foreground_patches: bool = False,
 ) -> Compose:
     """Return the transforms from a preprocessed case to one training patch.
@@ -53,9 +51,9 @@ def augmentation(
         Axes that may be mirrored. Leave out an axis along which anatomy is directed: a mirrored body has
         its liver on the left.
     rotate_rad, scale, shear
-        Largest rotation about each axis, relative change of size, and shear.
-    deform
-        Largest shift by a smooth random field, as a part of half the patch; 0 for none.
+        Largest rotation about each axis (one number for all, or one each), relative change of size, and
+        shear. Leave out a rotation that tilts what the labels define by the image's axes: where raters end a
+        structure at a coronal slice, only turns about the second axis keep that end coronal.
     foreground_patches
         Centre half of the patches on labelled voxels, for structures that are small in their volumes.
     """
@@ -72,7 +70,7 @@ def augmentation(
         RandAffined(
             KEYS,
             prob=0.8,
-            rotate_range=[rotate_rad] * axes,
+            rotate_range=ensure_tuple_rep(rotate_rad, axes if axes == 3 else 1),
             scale_range=[scale] * axes,
             shear_range=[shear] * axes * (axes - 1),
             translate_range=[size * 0.1 for size in patch_size],
@@ -81,21 +79,6 @@ def augmentation(
             padding_mode="zeros",
         )
     ]
-    linear = "trilinear" if axes == 3 else "bilinear"
-    if deform:
-        steps.append(
-            RandSmoothDeformd(
-                KEYS,
-                spatial_size=patch_size,
-                rand_size=[max(3, round(size / VOXELS_PER_CONTROL_POINT)) for size in patch_size],
-                field_mode=linear,
-                align_corners=True,
-                prob=0.5,
-                def_range=deform,
-                grid_mode=("bilinear", "nearest"),
-                grid_align_corners=True,
-            )
-        )
     steps += [RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in flip_axes]
     steps += [
         RandGaussianNoised(IMAGE, prob=0.15, std=0.1),
@@ -103,7 +86,9 @@ def augmentation(
         RandScaleIntensityd(IMAGE, prob=0.3, factors=0.25),
         RandShiftIntensityd(IMAGE, prob=0.15, offsets=0.1),
         RandAdjustContrastd(IMAGE, prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
-        RandSimulateLowResolutiond(IMAGE, prob=0.15, zoom_range=(0.5, 1.0), upsample_mode=linear),
+        RandSimulateLowResolutiond(
+            IMAGE, prob=0.15, zoom_range=(0.5, 1.0), upsample_mode="trilinear" if axes == 3 else "bilinear"
+        ),
         ToTensord(KEYS, track_meta=False),  # the loss is faster on tensors without metadata
     ]
     return Compose(steps)
