@@ -20,7 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train, run and judge CT and MR segmentation models as MONAI bundles.",
 )
-out = Console()
+out = Console(markup=False, soft_wrap=True)
 
 BundleDir = Annotated[Path, typer.Argument(help="The bundle's folder.", show_default=False)]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Config values to change.")]
@@ -59,7 +59,7 @@ def predict(
     records = api.predict(bundle, input, output, weights=weights, device=device)
     failed = [record for record in records if record["status"] == "failed"]
     for record in failed:
-        out.print(f"[red]failed[/red] {record['case']}: {record['codes'][0]}: {record['message']}")
+        out.print(f"failed {record['case']}: {record['codes'][0]}: {record['message']}")
     out.print(f"{len(records) - len(failed)} of {len(records)} cases done, in {output}")
     if failed:
         raise typer.Exit(CasesFailed.exit_status)

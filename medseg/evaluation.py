@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from medseg.read import Volume, read_volume
 from medseg.report import write_overlay
 from medseg.write import write_csv, write_json
 
+log = logging.getLogger(__name__)
 BOOTSTRAP_DRAWS = 2000
 WORST_SHOWN = 3
 
@@ -103,7 +105,15 @@ def evaluate_cases(
     write_json(output / "summary.json", summary)
     for place, index in enumerate(_worst_first(compared)[:WORST_SHOWN], start=1):
         _picture(cases[index], compared[index], names, output / "overlays", place)
+    for entry in summary["labels"].values():
+        dice, hd95 = entry["dice"]["mean"], entry["hd95_mm"]["mean"]
+        log.info("%s: mean Dice %s, HD95 %s mm", entry["name"], _shown(dice), _shown(hd95))
+    log.info("%d cases compared; cases.csv, summary.json and overlays/ are in %s", len(cases), output)
     return summary
+
+
+def _shown(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"
 
 
 def _ids_in(cases: Sequence[Case]) -> set[int]:

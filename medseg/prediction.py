@@ -76,6 +76,8 @@ def predict_cases(
             record = {**_attempt(case, output_dir, pipeline), "bundle": made_by}
             append_line(output_dir / MANIFEST, record)
         records.append(record)
+    finished = sum(record["status"] == "done" for record in records)
+    log.info("%d of %d cases done, in %s", finished, len(records), output_dir)
     return records
 
 

@@ -6,6 +6,7 @@ Each class is an ignite handler or metric for a bundle's ``train.json``.
 from __future__ import annotations
 
 import json
+import logging
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -27,6 +28,7 @@ from medseg.training_schedule import Schedule, WeightAverage
 from medseg.write import write_json, write_torch
 
 KEY_METRIC = "dice"
+log = logging.getLogger(__name__)
 
 
 class CaseMetrics(Metric):
@@ -206,4 +208,6 @@ def train(trainer: Engine, checkpoints: Checkpoints, output_dir: str | Path) -> 
         "best": checkpoints.best,
     }
     write_json(path, record)
+    log.info("best epoch %(epoch)d: Dice %(dice).4f, HD95 %(hd95_mm).2f mm", checkpoints.best)
+    log.info("%s minutes; models/, tensorboard/ and run.json are in %s", record["outcome"]["minutes"], output_dir)
     return record

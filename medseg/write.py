@@ -78,6 +78,8 @@ def write_label_map(path: str | Path, labels: np.ndarray, affine: np.ndarray, li
     import nibabel
 
     image = nibabel.Nifti1Image(labels, affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
     if like is not None:
         source = nibabel.load(like)
         for form in ("sform", "qform"):

@@ -60,3 +60,22 @@ def test_label_map_keeps_both_forms_and_their_codes(tmp_path):
         (ours, our_code), (theirs, their_code) = (getattr(i, form)(coded=True) for i in (out, image))
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
         assert our_code == their_code
+
+
+def test_label_map_of_a_dicom_series_has_both_forms(tmp_path):
+    affine = np.array([[-1, 0, 0, 5], [0, -2, 0, 6], [0, 0, 3, 7], [0, 0, 0, 1]], float)
+    write_label_map(tmp_path / "out.nii.gz", np.ones((3, 4, 5), np.uint8), affine)
+    out = nibabel.load(tmp_path / "out.nii.gz")
+    np.testing.assert_allclose(out.affine, affine)
+    np.testing.assert_allclose(out.get_qform(), affine, atol=1e-6)
+
+
+def test_label_map_of_an_image_without_forms(tmp_path):
+    image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.float32), None)
+    image.header.set_zooms((2.0, 2.0, 3.0))
+    nibabel.save(image, tmp_path / "image.nii.gz")
+    image = nibabel.load(tmp_path / "image.nii.gz")
+    write_label_map(
+        tmp_path / "out.nii.gz", np.ones((3, 4, 5), np.uint8), image.affine, like=tmp_path / "image.nii.gz"
+    )
+    np.testing.assert_allclose(nibabel.load(tmp_path / "out.nii.gz").affine, image.affine)
