@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from medseg.bundle import label_names, read_metadata
+from medseg.bundle import label_names, read_metadata, run_bundle
 from medseg.cases import LAYOUTS, Case, check_same_grid, find_cases
 from medseg.errors import InputError
 from medseg.metrics import DEFINITIONS, EMPTY_POLICY, METRICS, compare
+from medseg.prediction import fail_if_any
 from medseg.read import Volume, read_volume
 from medseg.report import write_overlay
 from medseg.write import write_csv, write_json
@@ -72,12 +73,9 @@ def evaluate_bundle(
     bundle: str | Path, cases: Sequence[Case], output_dir: str | Path, **how: Any
 ) -> dict[str, Any]:
     """Predict `cases` with a bundle into ``predictions/`` and evaluate them; what ``evaluate.json`` runs."""
-    from medseg.api import predict
-    from medseg.prediction import fail_if_any
-
     output_dir = Path(output_dir)
     folder = output_dir / "predictions"
-    fail_if_any(predict(bundle, list(cases), folder, **how), folder)
+    fail_if_any(run_bundle(bundle, "inference", cases=list(cases), output_dir=str(folder), **how), folder)
     with_prediction = [{**case, "prediction": str(folder / f"{case['id']}.nii.gz")} for case in cases]
     return evaluate_cases(with_prediction, output_dir, names=label_names(read_metadata(bundle)))
 
