@@ -78,8 +78,7 @@ def unet(
         raise InputError("CONFIG_BAD_VALUE", f"patch_size {list(patch_size)} has not {spatial_dims} axes")
     if normalization not in ("instance", "batch"):
         raise InputError("CONFIG_BAD_VALUE", f"normalization {normalization!r}: 'instance' and 'batch' are known")
-    halvings = len(features) - (1 if full_resolution else 0)
-    strides = unet_strides(patch_size, halvings)
+    strides = unet_strides(patch_size, levels=len(features) - int(full_resolution))
     if full_resolution:
         strides = [(1,) * spatial_dims, *strides]
     return UNet(

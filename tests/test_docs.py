@@ -14,9 +14,6 @@ from conftest import BUNDLES, ROOT
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *BUNDLES.glob("*/docs/*.md")]
 )
-NEEDS_WEIGHTS = pytest.mark.skipif(
-    not (BUNDLES / "hippocampus_mr_unet3d/models/model.pt").is_file(), reason="the bundle ships no weights yet"
-)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -32,7 +29,6 @@ def clone(tmp_path_factory):
     return folder
 
 
-@NEEDS_WEIGHTS
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "bash")], ids=lambda page: page.stem)
 def test_commands_run(page, clone):
     """With a minute for each 15, or less: what is tested is that the line works."""
@@ -44,7 +40,6 @@ def test_commands_run(page, clone):
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
-@NEEDS_WEIGHTS
 def test_python_runs(clone):
     for page in PAGES:
         for block in blocks(page, "python"):
