@@ -17,7 +17,6 @@ from scipy.ndimage import binary_erosion, find_objects
 from scipy.spatial import cKDTree
 
 METRICS = ("dice", "iou", "precision", "recall", "hd95_mm", "volume_ml", "reference_volume_ml")
-HIGHER_IS_WORSE = ("hd95_mm",)
 
 DEFINITIONS = {
     "dice": "2TP / (2TP + FP + FN)",

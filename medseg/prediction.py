@@ -68,7 +68,7 @@ def predict_cases(
         "inferer": inferer,
         "postprocessing": postprocessing,
     }
-    done = {record["case"]: record for record in _done(output_dir, made_by)}
+    done = _done(output_dir, made_by)
     records = []
     for case in tqdm(cases, unit="case", desc="predicting", disable=not sys.stderr.isatty()):
         record = done.get(case["id"])
@@ -125,11 +125,11 @@ def _attempt(case: Case, output_dir: Path, pipeline: Mapping[str, Any]) -> dict[
     return record
 
 
-def _done(output_dir: Path, made_by: Mapping[str, str]) -> list[dict[str, Any]]:
+def _done(output_dir: Path, made_by: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """Return the newest record of each case whose output is there, whole, and made by this model."""
     manifest = output_dir / MANIFEST
     if not manifest.is_file():
-        return []
+        return {}
     newest: dict[str, dict[str, Any]] = {}
     for line in manifest.read_text(encoding="utf-8").splitlines():
         try:
@@ -137,7 +137,7 @@ def _done(output_dir: Path, made_by: Mapping[str, str]) -> list[dict[str, Any]]:
         except ValueError:  # the line being written when the machine went down
             continue
         newest[record["case"]] = record
-    return [record for record in newest.values() if _is_done(record, output_dir, made_by)]
+    return {name: record for name, record in newest.items() if _is_done(record, output_dir, made_by)}
 
 
 def _is_done(record: Mapping[str, Any], output_dir: Path, made_by: Mapping[str, str]) -> bool:

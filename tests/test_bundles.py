@@ -58,7 +58,7 @@ def test_training_evaluating_and_inference(name, tmp_path):
     by_python = tmp_path / "by_python"
     package.predict(BUNDLES / name, data, by_python, weights=weights[1], device="cpu")
     maps = [path.name for path in sorted(by_monai.glob("*.nii.gz"))]
-    assert len(maps) == 4 if "ct" in name else 6
+    assert len(maps) == (4 if "ct" in name else 6)
     for file in maps:
         assert (by_monai / file).read_bytes() == (by_command / file).read_bytes()
         assert (by_monai / file).read_bytes() == (by_python / file).read_bytes()
