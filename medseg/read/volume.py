@@ -22,17 +22,23 @@ class Volume:
         4×4, voxel index to RAS+ millimetres.
     modality
         DICOM modality such as ``"CT"``; empty where the file does not say.
+    series_uid
+        DICOM SeriesInstanceUID; empty for other formats.
     codes
         What was tolerated while reading, by name.
     source
-        The files, in slice order.
+        The files, in slice order; one file where it holds the whole volume.
+    frames
+        For a multi-frame DICOM file, the number (from 1) of each slice's frame; empty otherwise.
     """
 
     array: np.ndarray
     affine: np.ndarray
     modality: str = ""
+    series_uid: str = ""
     codes: tuple[str, ...] = ()
     source: tuple[Path, ...] = field(default=(), repr=False)
+    frames: tuple[int, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3:
