@@ -93,6 +93,10 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "FILE_TRUNCATED": ("a file holds less than its header promises", "copy or export it again"),
     "FILE_UNREADABLE": ("a file is damaged or not what its name says", "export it again"),
+    "FORMAT_NEEDS_DICOM": (
+        "DICOM SEG or RTSTRUCT was asked for, and the case is no DICOM series they could refer to",
+        "ask for `nifti`, or give the DICOM series",
+    ),
     "GEOMETRY_BAD_AFFINE": (
         "the orientation has NaN, infinite, zero or dependent axes",
         "export it again with a valid orientation",

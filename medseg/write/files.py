@@ -1,4 +1,4 @@
-"""Write results so that a file is there whole or not at all."""
+"""Files that are there whole or not at all: written beside their place, synced, renamed, synced again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
-
-import numpy as np
 
 
 @contextmanager
@@ -30,8 +28,22 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(path)
+        _sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a rename on the disk: the new name is the folder's data, not the file's."""
+    if os.name == "nt":  # Windows opens no folders, and syncs their entries itself
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some network file systems sync no folders; the file itself is synced
+        pass
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -60,34 +72,6 @@ def write_torch(path: str | Path, value: Any) -> None:
 
     with atomic(path) as part:
         torch.save(value, part)
-
-
-def write_label_map(path: str | Path, labels: np.ndarray, affine: np.ndarray, like: Path | None = None) -> None:
-    """Write a label map as NIfTI.
-
-    Parameters
-    ----------
-    labels
-        Unsigned integers, axes (I, J, K).
-    affine
-        4×4, voxel index to RAS+ mm.
-    like
-        The NIfTI the labels belong to; its sform, qform and their codes are kept, so that the map lies
-        where the image lies in every viewer.
-    """
-    import nibabel
-
-    image = nibabel.Nifti1Image(labels, affine)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(affine, code="scanner")
-    if like is not None:
-        source = nibabel.load(like)
-        for form in ("sform", "qform"):
-            matrix, code = getattr(source, f"get_{form}")(coded=True)
-            getattr(image, f"set_{form}")(matrix if matrix is not None else affine, code=int(code))
-    image.header.set_xyzt_units("mm")
-    with atomic(path) as part:
-        nibabel.save(image, part)
 
 
 def sha256_of(path: str | Path) -> str:
