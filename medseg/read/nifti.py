@@ -1,16 +1,17 @@
-"""NIfTI to a `Volume`."""
+"""NIfTI to a `Volume`: the header is judged first, then the voxels go straight into their array."""
 
 from __future__ import annotations
 
-import zlib
+from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
-import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 
-from medseg.errors import InputError
-from medseg.read.volume import Volume, check_affine
+from medseg.read.byte_stream import check_promise, fill, finish, gzip_can_hold, open_bytes, skip
+from medseg.read.nifti_header import NiftiHeader, parse_header
+from medseg.read.volume import Volume
+from medseg.read.voxels import result_dtype, to_voxels
 
 SUFFIXES = (".nii.gz", ".nii")
 
@@ -21,43 +22,62 @@ def is_nifti(path: str | Path) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith(".")
 
 
-def open_nifti(path: Path) -> nibabel.Nifti1Image:
-    """Open a NIfTI file by its header alone, or refuse it."""
-    try:
-        image = nibabel.load(path)
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise _unreadable(path, error) from error
-    if not isinstance(image, nibabel.Nifti1Image):
-        raise InputError("FILE_UNREADABLE", f"{path} is no NIfTI file inside")
-    if image.get_data_dtype().fields:
-        raise InputError("IMAGE_NOT_SCALAR", f"{path} holds colours; a scalar image is needed")
-    check_affine(image.affine, path)
-    return image
-
-
-def read_nifti(path: str | Path) -> Volume:
-    """Read a NIfTI file; a file with two axes gets a third of length one.
+def scan_nifti(path: str | Path) -> NiftiHeader:
+    """Judge a NIfTI file by its header and its size, as `read_nifti` does before it reads voxels.
 
     Raises
     ------
     InputError
-        `FILE_UNREADABLE`, `IMAGE_NOT_SCALAR`, `IMAGE_NOT_FINITE`, `GEOMETRY_BAD_AFFINE`, `GEOMETRY_NOT_3D`.
+        What `read_nifti` raises, save for what only the voxels or the checksum show.
     """
     path = Path(path)
-    image = open_nifti(path)
-    shape = image.shape[:3] + (1,) * (3 - len(image.shape[:3]))
-    if int(np.prod(image.shape)) != int(np.prod(shape)):
-        raise InputError("GEOMETRY_NOT_3D", f"{path} has shape {image.shape}; one volume a file is read: split it")
-    try:
-        array = np.asanyarray(image.dataobj).reshape(shape)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise _unreadable(path, error) from error
-    if array.dtype.kind == "f":
-        array = array.astype(np.float32, copy=False)
-        if not np.isfinite(array).all():
-            raise InputError("IMAGE_NOT_FINITE", f"{path} holds NaN or infinite voxels; replace them first")
-    return Volume(array=array, affine=np.asarray(image.affine, dtype=np.float64), source=(path,))
+    with open_bytes(path, gzipped=_is_gzipped(path)) as stream:
+        header, _ = _checked(stream, path)
+    return header
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError("FILE_UNREADABLE", f"{path} cannot be read as NIfTI ({type(error).__name__}: {error})")
+def read_nifti(path: str | Path) -> Volume:
+    """Read one volume from ``.nii`` or ``.nii.gz``, NIfTI-1 or NIfTI-2.
+
+    Returns
+    -------
+    Volume
+        Its array owns its memory, is writable, Fortran-ordered as NIfTI stores it, and of the stored type in
+        native byte order where the file does not scale; else see `medseg.read.voxels.result_dtype`. A file
+        with two axes gets a third of length one; further axes of length one are dropped. `codes` may hold
+        `GEOMETRY_FORMS_DISAGREE`, `GEOMETRY_NO_FORM`, `GEOMETRY_SINGLE_SLICE`, `IMAGE_NO_SCALING` and
+        `IMAGE_CONSTANT`.
+
+    Raises
+    ------
+    InputError
+        `FILE_MISSING`, `FILE_UNREADABLE`, `FILE_TRUNCATED`, `FILE_TOO_LARGE`, `GEOMETRY_BAD_AFFINE`,
+        `GEOMETRY_FORMS_DISAGREE`, `GEOMETRY_NOT_3D`, `GEOMETRY_SHEARED`, `IMAGE_EMPTY`, `IMAGE_NOT_FINITE`,
+        `IMAGE_NOT_SCALAR`.
+    """
+    path = Path(path)
+    with open_bytes(path, gzipped=_is_gzipped(path)) as stream:
+        header, position = _checked(stream, path)
+        skip(stream, header.offset - position, path)
+        stored = np.empty(header.shape, header.dtype.newbyteorder("="), order="F")
+        fill(stream, stored, path)
+        finish(stream, path)
+        if not header.dtype.isnative:
+            stored.byteswap(inplace=True)
+        array, codes = to_voxels(stored, path, header.slope, header.inter)
+    return Volume(array=array, affine=header.affine, codes=header.codes + codes, source=(path,))
+
+
+def _checked(stream: BinaryIO, path: Path) -> tuple[NiftiHeader, int]:
+    header, position = parse_header(stream, path)
+    n_voxels = prod(header.shape)
+    promised = header.offset + n_voxels * header.dtype.itemsize
+    result = result_dtype(header.dtype, header.slope, header.inter)
+    converted = n_voxels * result.itemsize if result != header.dtype.newbyteorder("=") else 0
+    can_hold = gzip_can_hold(path, promised) if _is_gzipped(path) else path.stat().st_size
+    check_promise(path, promised, can_hold, n_voxels * header.dtype.itemsize + converted)
+    return header, position
+
+
+def _is_gzipped(path: Path) -> bool:
+    return path.name.endswith(".gz")

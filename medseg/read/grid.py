@@ -1,0 +1,50 @@
+"""Whether an affine spans a grid that a network can be trained on; for formats that store one as they like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from medseg.errors import InputError
+
+SPACING_RANGE_MM = (1e-3, 100.0)  # from micro-CT to a scout's gap; beyond it the unit in the header is wrong
+SHEAR_TOLERANCE_RAD = 1e-3  # how far the angle between two axes may be from 90°
+DEPENDENT_VOLUME = 1e-6  # axes of length one that span less lie in one plane
+
+
+def check_axes(affine: np.ndarray, path: str | Path) -> None:
+    """Refuse an affine whose axes are not three, at right angles, of a length that voxels have.
+
+    Parameters
+    ----------
+    affine
+        4×4, voxel index to millimetres. A left-handed one is fine.
+
+    Raises
+    ------
+    InputError
+        `GEOMETRY_BAD_AFFINE` for NaN, infinite, zero or dependent axes and spacings outside
+        `SPACING_RANGE_MM`; `GEOMETRY_SHEARED` for axes more than `SHEAR_TOLERANCE_RAD` off 90°.
+    """
+    if not np.isfinite(affine).all():
+        raise _bad(path, "its affine holds NaN or infinity")
+    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    low, high = SPACING_RANGE_MM
+    if not ((spacing_mm >= low * (1 - 1e-6)) & (spacing_mm <= high)).all():
+        found = " × ".join(f"{s:.3g}" for s in spacing_mm)
+        raise _bad(path, f"its voxels measure {found} mm, and {low:g} to {high:g} mm is allowed")
+    axes = affine[:3, :3] / spacing_mm
+    if abs(np.linalg.det(axes)) < DEPENDENT_VOLUME:
+        raise _bad(path, "two of its axes, or all three, lie in one plane or line")
+    off_90 = np.abs(np.arcsin(np.clip(axes.T @ axes - np.diag(np.diag(axes.T @ axes)), -1, 1))).max()
+    if off_90 > SHEAR_TOLERANCE_RAD:
+        raise InputError(
+            "GEOMETRY_SHEARED",
+            f"{path}: two axes are {np.degrees(off_90):.3g}° off a right angle, and "
+            f"{np.degrees(SHEAR_TOLERANCE_RAD):.2g}° is allowed; resample it to an orthogonal grid first",
+        )
+
+
+def _bad(path: str | Path, found: str) -> InputError:
+    return InputError("GEOMETRY_BAD_AFFINE", f"{path}: {found}; export it again with a valid orientation")
