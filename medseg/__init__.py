@@ -16,23 +16,24 @@ A study flows through the modules in this order::
     bundle       open, check and run a bundle's configs
     cli          the commands; api their twins in Python
 
-The public verbs are `train`, `predict` and `evaluate`; `read_volume` and `metrics.compare` serve scripts.
+The public verbs are `train`, `predict` and `evaluate`; `read_study`, `read_volume` and `metrics.compare`
+serve scripts.
 """
 
 from importlib import import_module
 from typing import Any
 
-from medseg.api import evaluate, predict, train
+from medseg.api import evaluate, inspect, predict, train
 from medseg.errors import InputError
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "evaluate", "predict", "read_volume", "train"]
+__all__ = ["InputError", "evaluate", "inspect", "predict", "read_study", "read_volume", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import a module when it is first used: MONAI and torch cost seconds that ``--help`` should not."""
-    if name == "read_volume":
-        return import_module("medseg.read").read_volume
+    if name in ("read_study", "read_volume"):
+        return getattr(import_module("medseg.read"), name)
     if name.startswith("_"):
         raise AttributeError(name)
     try:

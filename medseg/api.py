@@ -39,6 +39,7 @@ def predict(
     *,
     weights: str | Path | None = None,
     device: str = "auto",
+    formats: str | Sequence[str] | None = None,
     **overrides: Any,
 ) -> list[dict[str, Any]]:
     """Write a label map for every case, on the case's own grid.
@@ -50,13 +51,16 @@ def predict(
     data
         A file or folder, see `medseg.cases.find_cases`, or a list of cases ``{"id": ..., "image": ...}``.
     output
-        Folder for ``<case id>.nii.gz`` and ``manifest.jsonl``. Cases already done there are skipped.
+        Folder for ``<case id>.nii.gz`` (``.seg.dcm``, ``.rtstruct.dcm``) and ``manifest.jsonl``. Cases already
+        done there are skipped.
     weights
         A checkpoint; by default the bundle's ``models/model.pt``.
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
+    formats
+        Some of ``"nifti"``, ``"dicom-seg"`` and ``"rtstruct"``; by default what the bundle says, NIfTI alone.
     overrides
-        Further config values.
+        Further config values, such as ``seg_type="LABELMAP"``.
 
     Returns
     -------
@@ -71,6 +75,8 @@ def predict(
         overrides["cases"] = list(data)
     if weights is not None:
         overrides["weights"] = str(weights)
+    if formats is not None:
+        overrides["formats"] = [formats] if isinstance(formats, str) else list(formats)
     return run_bundle(bundle, "inference", output_dir=str(output), device=device, **overrides)
 
 
@@ -104,3 +110,24 @@ def evaluate(
     from medseg.evaluation import evaluate_folders
 
     return evaluate_folders(predictions, references, output, bundle=bundle)
+
+
+def inspect(path: str | Path, *, voxels: bool = False) -> list[dict[str, Any]]:
+    """Say what would be read at `path`, one row a volume, refusal or skipped object.
+
+    Parameters
+    ----------
+    path
+        A file or a folder, searched to its depth.
+    voxels
+        Read the voxels too, and so find what headers do not show: damaged data, NaN, constant images.
+
+    Returns
+    -------
+    list of dict
+        ``source``, ``files``, ``modality``, ``series_uid``, ``shape``, ``spacing_mm``, ``orientation``,
+        ``verdict`` (``ok``, ``refused``, ``skipped``), ``codes``, ``message``, ``remedy``.
+    """
+    from medseg.inspection import inspect_path
+
+    return inspect_path(path, voxels=voxels)

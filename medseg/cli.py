@@ -47,16 +47,21 @@ def train(
 def predict(
     bundle: BundleDir,
     input: Annotated[Path, typer.Argument(help="A NIfTI file, a DICOM folder, or a folder of either.")],
-    output: Annotated[Path, typer.Argument(help="Folder for <case id>.nii.gz and manifest.jsonl.")],
+    output: Annotated[Path, typer.Argument(help="Folder for the results and manifest.jsonl.")],
     weights: Annotated[
         Path | None, typer.Option(help="A checkpoint, instead of the bundle's models/model.pt.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:n.")] = "auto",
+    format: Annotated[
+        list[str] | None, typer.Option(help="nifti, dicom-seg or rtstruct; repeat for several. [default: nifti]")
+    ] = None,
+    seg_type: Annotated[str | None, typer.Option(help="Of dicom-seg: BINARY or LABELMAP.")] = None,
 ) -> None:
     """Write a label map for every case; a rerun does only what is not done."""
     from medseg import api
 
-    records = api.predict(bundle, input, output, weights=weights, device=device)
+    how = {"seg_type": seg_type} if seg_type else {}
+    records = api.predict(bundle, input, output, weights=weights, device=device, formats=format or None, **how)
     failed = [record for record in records if record["status"] == "failed"]
     for record in failed:
         out.print(f"failed {record['case']}: {record['codes'][0]}: {record['message']}")
@@ -80,6 +85,49 @@ def evaluate(
     if summary["without_prediction"]:
         out.print(f"{len(summary['without_prediction'])} references have no prediction and were left out")
     out.print(f"cases.csv, summary.json and overlays/ are in {output}")
+
+
+@app.command()
+def inspect(
+    input: Annotated[Path, typer.Argument(help="A file, or a folder to be searched to its depth.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    voxels: Annotated[bool, typer.Option("--voxels", help="Read the voxels too, not headers alone.")] = False,
+) -> None:
+    """What would be read: one row a series or file, its verdict, codes and the remedy."""
+    from medseg import api
+
+    rows = api.inspect(input, voxels=voxels)
+    if json:
+        from json import dumps
+
+        typer.echo(dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        out.print(inspection_table(rows, input))
+    if any(row["verdict"] == "refused" for row in rows):
+        raise typer.Exit(CasesFailed.exit_status)
+
+
+def inspection_table(rows: list[dict[str, Any]], root: Path) -> Table:
+    """Return `api.inspect`'s rows as a table; sources are given below `root`."""
+    root = root.expanduser()
+    table = Table()
+    for name in ("source", "files", "modality", "shape", "spacing mm", "axes", "verdict"):
+        table.add_column(name, overflow="fold")
+    table.add_column("codes: remedy", overflow="fold", min_width=28)  # the longest codes on one line
+    for row in rows:
+        source = Path(row["source"])
+        shape, spacing_mm = (row[key] or [] for key in ("shape", "spacing_mm"))
+        table.add_row(
+            str(source.relative_to(root) if source.is_relative_to(root) and source != root else source.name),
+            str(row["files"]),
+            row["modality"],
+            "×".join(map(str, shape)),
+            "×".join(f"{mm:.3g}" for mm in spacing_mm),
+            row["orientation"] or "",
+            row["verdict"],
+            "\n".join(f"{code}: {remedy}" for code, remedy in zip(row["codes"], row["remedy"], strict=True)),
+        )
+    return table
 
 
 def summary_table(summary: dict[str, Any]) -> Table:

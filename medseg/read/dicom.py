@@ -1,140 +1,155 @@
-"""A folder that holds one plain DICOM series to a `Volume`; LPS exists only in this file.
+"""DICOM files, wherever they lie below a folder, to the volumes they form.
 
-The grid comes from ImagePositionPatient, ImageOrientationPatient and PixelSpacing (DICOM PS3.3 C.7.6.2),
-never from slice numbers or thickness, and a grid that is not regular is refused.
+A file's name, folder and number mean nothing here: files belong together by SeriesInstanceUID, and a slice
+lies where its header puts it.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
 from medseg.errors import InputError
-from medseg.read.volume import Volume
+from medseg.read.dicom_header import DicomFile, Skipped, read_header
+from medseg.read.dicom_pixels import identical, read_pixels
+from medseg.read.dicom_series import Stack, stacks
+from medseg.read.volume import Finding, Volume
 
-SPACING_TOLERANCE_MM = 0.05  # how far a slice may lie from the regular grid; headers round to about 0.01
-DIRECTION_TOLERANCE = 1e-3  # largest difference of two direction cosines taken as the same
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+def scan_dicom(paths: Iterable[Path]) -> list[Finding]:
+    """Say what volumes these files form, by their headers; files that are not DICOM are passed over."""
+    series: dict[object, list[DicomFile]] = {}
+    with _quiet():
+        for path in paths:
+            file = read_header(path)
+            if file is not None:
+                series.setdefault(file.series_uid or path.parent, []).append(file)
+        return [finding for files in series.values() for finding in _scan_series(files)]
 
 
-def read_dicom(folder: str | Path) -> Volume:
-    """Read the one series of `folder` (not of its subfolders); voxels are float32 where they are rescaled.
+def files_below(folder: Path) -> list[Path]:
+    """Return the files of a folder and its subfolders, without hidden ones and links out of it, sorted."""
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
+    return [path for path in found if path.is_file() and not is_dicomdir(path)]
 
-    Raises
-    ------
-    InputError
-        A `DICOM_*` or `GEOMETRY_*` code; `FILE_UNREADABLE` where nothing in the folder is DICOM.
-    """
-    folder = Path(folder)
-    slices = [(path, ds) for path in sorted(folder.iterdir()) if (ds := _open(path)) is not None]
-    if not slices:
-        raise InputError("FILE_UNREADABLE", f"{folder} holds no DICOM image; give the folder of one series")
-    series = {str(ds.get("SeriesInstanceUID", "")) for _, ds in slices}
-    if len(series) > 1:
-        raise InputError(
-            "DICOM_SEVERAL_SERIES", f"{folder} holds {len(series)} series; put each in its own folder"
-        )
-    _check_plain(folder, [ds for _, ds in slices])
-    affine, order = _grid(folder, [ds for _, ds in slices])
-    slices = [slices[i] for i in order]
-    array = np.stack([_pixels(path, ds) for path, ds in slices], axis=-1)
-    first = slices[0][1]
-    return Volume(
-        array=array,
-        affine=affine,
-        modality=str(first.get("Modality", "")),
-        source=tuple(path for path, _ in slices),
+
+def is_dicomdir(path: Path) -> bool:
+    """Say whether the name is that of a medium's index; some systems mount it in small letters."""
+    return path.name.upper() == "DICOMDIR"
+
+
+def files_of_dicomdir(path: Path) -> tuple[list[Path], list[Finding]]:
+    """Return the files that a ``DICOMDIR`` lists (PS3.3 F), and a refusal for each that is outside or missing."""
+    root = path.parent.resolve()
+    files, refused = [], []
+    try:
+        with _quiet():
+            records = pydicom.dcmread(path).get("DirectoryRecordSequence") or []
+            named = [record.ReferencedFileID for record in records if record.get("ReferencedFileID")]
+    except Exception as error:  # pydicom raises what the broken bytes led it to
+        raise InputError("FILE_UNREADABLE", f"{path} is no DICOMDIR ({type(error).__name__})") from None
+    for parts in named:
+        file = root.joinpath(*([parts] if isinstance(parts, str) else parts)).resolve()
+        if not file.is_relative_to(root):
+            outside = InputError(
+                "DICOM_OUTSIDE_ROOT", f"{path} names a file outside its folder; it was not opened"
+            )
+            refused.append(Finding.refused((path,), outside))
+        elif not file.is_file():
+            missing = InputError(
+                "FILE_MISSING", f"{file} is listed in {path} and is not there; copy the medium again"
+            )
+            refused.append(Finding.refused((path,), missing))
+        else:
+            files.append(file)
+    return files, refused
+
+
+def _scan_series(files: Sequence[DicomFile]) -> list[Finding]:
+    """Return the volumes of one series, or the refusal that holds for all of it."""
+    found: list[Finding] = []
+    skipped: dict[str, list[DicomFile]] = {}
+    for file in files:
+        if isinstance(file.problem, Skipped):
+            skipped.setdefault(file.problem.code, []).append(file)
+    for some in skipped.values():
+        found.append(_refused(some, some[0].problem, "skipped"))
+    images = [file for file in files if not isinstance(file.problem, Skipped)]
+    if not images:
+        return found
+    broken = next((file for file in images if file.problem is not None), None)
+    if broken is not None:
+        return [*found, _refused(images, broken.problem)]
+    name = f"the series in {images[0].path.parent}" if len(images) > 1 else str(images[0].path)
+    try:
+        grids = stacks(name, [s for file in images for s in file.slices], identical)
+    except InputError as error:
+        return [*found, _refused(images, error, "skipped" if error.code == "DICOM_SCOUT" else "refused")]
+    by_path = {file.path: file for file in images}
+    return [*found, *(_volume(stack, by_path[stack.slices[0].path], tuple(skipped)) for stack in grids)]
+
+
+def _refused(files: Sequence[DicomFile], error: InputError | None, verdict: str = "refused") -> Finding:
+    assert error is not None
+    first = files[0]
+    return Finding.refused(
+        tuple(file.path for file in files),
+        error,
+        verdict,
+        modality=first.modality,
+        series_uid=first.series_uid,
+        description=first.description,
     )
 
 
-def _open(path: Path) -> Dataset | None:
-    if path.is_dir() or path.name.startswith(".") or path.name == "DICOMDIR":
-        return None
+def _volume(stack: Stack, file: DicomFile, left_out: tuple[str, ...]) -> Finding:
+    rows, columns = stack.slices[0].size
+    frames = tuple(s.frame for s in stack.slices if s.frame)
+    source = tuple(dict.fromkeys(s.path for s in stack.slices)) if frames else tuple(s.path for s in stack.slices)
+    codes = tuple(dict.fromkeys((*stack.codes, *left_out)))
+    return Finding(
+        source,
+        "ok",
+        codes,
+        modality=file.modality,
+        series_uid=file.series_uid,
+        shape=(columns, rows, len(stack.slices)),
+        affine=stack.affine,
+        description=file.description,
+        load=partial(_load, stack, file, source, frames, codes),
+    )
+
+
+def _load(
+    stack: Stack, file: DicomFile, source: tuple[Path, ...], frames: tuple[int, ...], codes: tuple[str, ...]
+) -> Volume:
+    with _quiet():
+        array = read_pixels(stack.slices)
+    if array.min() == array.max():
+        codes += ("IMAGE_CONSTANT",)
+    return Volume(array, np.array(stack.affine), file.modality, file.series_uid, codes, source, frames)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom from quoting header values, which may name a patient, in warnings and logs."""
+    logger = logging.getLogger("pydicom")
+    before = logger.disabled
+    logger.disabled = True
     try:
-        ds = pydicom.dcmread(path)
-    except InvalidDicomError:
-        return None  # a README beside the slices is not an error
-    except Exception as error:  # pydicom raises what the broken bytes led it to
-        raise InputError("FILE_UNREADABLE", f"{path} cannot be read as DICOM ({type(error).__name__})") from error
-    return ds if "PixelData" in ds else None
-
-
-def _check_plain(folder: Path, slices: list[Dataset]) -> None:
-    for ds in slices:
-        if int(ds.get("NumberOfFrames", 1) or 1) > 1:
-            raise InputError("DICOM_MULTIFRAME", f"{folder} holds a multi-frame object; export single frames")
-        if int(ds.get("SamplesPerPixel", 1)) != 1:
-            raise InputError("IMAGE_NOT_SCALAR", f"{folder} holds colour pictures; a scalar series is needed")
-        missing = [
-            name
-            for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-            if not ds.get(name)
-        ]
-        if missing:
-            raise InputError("GEOMETRY_MISSING_POSITION", f"{folder}: a slice lacks {', '.join(missing)}")
-    sizes = {(int(ds.Rows), int(ds.Columns), *map(float, ds.PixelSpacing)) for ds in slices}
-    if len(sizes) > 1:
-        raise InputError("GEOMETRY_MIXED_SIZES", f"{folder}: slices differ in size or pixel spacing: {sizes}")
-
-
-def _grid(folder: Path, slices: list[Dataset]) -> tuple[np.ndarray, list[int]]:
-    """Return the RAS+ affine for axes (column, row, slice), and the slices' order along their normal."""
-    cosines = np.array([ds.ImageOrientationPatient for ds in slices], dtype=np.float64)
-    if np.abs(cosines - cosines[0]).max() > DIRECTION_TOLERANCE:
-        raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{folder}: slices lie in different planes")
-    along_row, along_column = cosines[0, :3], cosines[0, 3:]
-    normal = np.cross(along_row, along_column)
-    positions = np.array([ds.ImagePositionPatient for ds in slices], dtype=np.float64)
-    order = np.argsort(positions @ normal, kind="stable")
-    positions = positions[order]
-    step = _regular_step(folder, positions, normal, slices[0])
-    row_spacing, column_spacing = (float(s) for s in slices[0].PixelSpacing)
-    lps = np.eye(4)
-    lps[:3, 0] = along_row * column_spacing  # PixelSpacing is (between rows, between columns)
-    lps[:3, 1] = along_column * row_spacing
-    lps[:3, 2] = step
-    lps[:3, 3] = positions[0]
-    return LPS_TO_RAS @ lps, [int(i) for i in order]
-
-
-def _regular_step(folder: Path, positions: np.ndarray, normal: np.ndarray, first: Dataset) -> np.ndarray:
-    """Return the vector from slice to slice in mm, or refuse positions that no single vector explains."""
-    if len(positions) == 1:
-        thickness = first.get("SpacingBetweenSlices") or first.get("SliceThickness") or 1.0
-        return normal * float(thickness)
-    steps_mm = np.diff(positions @ normal)
-    if steps_mm.min() < SPACING_TOLERANCE_MM:
-        raise InputError("GEOMETRY_DUPLICATE_SLICE", f"{folder}: two slices lie at the same position")
-    if np.ptp(steps_mm) > SPACING_TOLERANCE_MM:
-        found = f"{steps_mm.min():.2f} to {steps_mm.max():.2f} mm apart"
-        missing = steps_mm.max() > 1.5 * np.median(steps_mm)
-        code = "GEOMETRY_MISSING_SLICE" if missing else "GEOMETRY_UNEVEN_SPACING"
-        raise InputError(code, f"{folder}: slices lie {found}; complete the series or resample it evenly")
-    step = (positions[-1] - positions[0]) / (len(positions) - 1)
-    regular = positions[0] + np.outer(np.arange(len(positions)), step)
-    if np.abs(positions - regular).max() > SPACING_TOLERANCE_MM:
-        raise InputError("GEOMETRY_UNEVEN_SPACING", f"{folder}: slice positions do not lie on one line")
-    sideways_mm = np.linalg.norm(step - normal * (step @ normal)) * (len(positions) - 1)
-    if sideways_mm > SPACING_TOLERANCE_MM:
-        raise InputError(
-            "GEOMETRY_GANTRY_TILT", f"{folder}: slices shift {sideways_mm:.1f} mm sideways (tilted gantry)"
-        )
-    return normal * (step @ normal)
-
-
-def _pixels(path: Path, ds: Dataset) -> np.ndarray:
-    """Decode one slice to (column, row), rescaled to its modality's units."""
-    try:
-        pixels = ds.pixel_array
-    except Exception as error:  # each decoder raises its own
-        raise InputError(
-            "DICOM_PIXELS_UNREADABLE", f"{path}: pixel data cannot be decoded ({type(error).__name__})"
-        ) from error
-    slope, intercept = float(ds.get("RescaleSlope", 1) or 1), float(ds.get("RescaleIntercept", 0) or 0)
-    if (slope, intercept) != (1.0, 0.0):
-        pixels = pixels * np.float32(slope) + np.float32(intercept)
-    return pixels.T
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before

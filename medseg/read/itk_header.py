@@ -19,7 +19,14 @@ from medseg.errors import InputError
 MAX_HEADER_BYTES = 2**20  # Slicer's segment tables take some hundred kB
 NRRD_PACKING = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
 ANATOMICAL = re.compile(r"(left|right)-(anterior|posterior)-(superior|inferior)|[lr][ap][si]")
+NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
 META_LOCATED = ("TransformMatrix", "Rotation", "Orientation", "Direction")
+META_NUMBERS = {  # how often each is there: the number of axes to that power
+    **dict.fromkeys(("NDims", "HeaderSize", "CompressedDataSize", "ElementNumberOfChannels"), 0),
+    **dict.fromkeys(("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin"), 1),
+    **dict.fromkeys(("CenterOfRotation", "CenterOfRotationPoint"), 1),
+    **dict.fromkeys(META_LOCATED, 2),
+}
 META_NEEDED = ("NDims", "DimSize", "ElementType", "ElementDataFile")
 
 
@@ -105,6 +112,10 @@ def _meta(stream: BinaryIO, path: Path) -> ItkText:
     sizes = _integers(fields["DimSize"], path)
     if _integers(fields["NDims"], path) != (len(sizes),):
         raise unreadable(path, "its shape has not as many numbers as it has axes")
+    for key in META_NUMBERS.keys() & fields.keys():  # MetaIO would say so on the console
+        words = fields[key].split()
+        if len(words) != len(sizes) ** META_NUMBERS[key] or not all(re.fullmatch(NUMBER, word) for word in words):
+            raise unreadable(path, f"its {key} is damaged")
     order = fields.get("BinaryDataByteOrderMSB", fields.get("ElementByteOrderMSB", "False"))
     packed = fields.get("CompressedData", "False").lower() in ("true", "1")
     located = any(key in fields for key in META_LOCATED)
@@ -119,7 +130,7 @@ def _line(stream: BinaryIO, path: Path, limit: int = MAX_HEADER_BYTES) -> bytes:
 
 
 def _integers(text: str, path: Path) -> tuple[int, ...]:
-    if not re.fullmatch(r"(-?\d{1,18}\s*)+", text):
+    if not re.fullmatch(r"-?\d{1,18}(\s+-?\d{1,18})*", text):
         raise unreadable(path, "its shape is no list of whole numbers")
     return tuple(int(word) for word in text.split())
 

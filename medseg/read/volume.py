@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,3 +60,58 @@ def check_affine(affine: np.ndarray, name: object) -> None:
             f"{name}: its affine has NaN, infinite or linearly dependent columns, so its voxels lie nowhere; "
             "export it again with a valid orientation",
         )
+
+
+def check_fits(needed_bytes: int, path: object) -> None:
+    """Refuse what this machine's free memory cannot hold, before it is allocated."""
+    try:
+        meminfo = Path("/proc/meminfo").read_text()
+    except OSError:  # not Linux: the allocation itself has to fail
+        return
+    free_bytes = 1024 * int(meminfo.split("MemAvailable:")[1].split()[0])
+    if needed_bytes > free_bytes:
+        raise InputError(
+            "FILE_TOO_LARGE",
+            f"{path} needs {needed_bytes / 2**30:.1f} GiB of memory, {free_bytes / 2**30:.1f} GiB are free; "
+            "crop or resample it elsewhere",
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found at a path by headers alone: a volume that can be read, or why there is none.
+
+    Attributes
+    ----------
+    source
+        Its files; of a volume, in slice order.
+    verdict
+        ``"ok"``, ``"refused"`` or ``"skipped"`` (nothing to segment in it).
+    codes
+        What was tolerated, or why it was refused or skipped.
+    message
+        The refusal in words; without anything from the file's header.
+    shape, affine
+        Of the volume, axes (I, J, K), to RAS+ mm; None where there is none.
+    description
+        DICOM SeriesDescription, to select by; never shown, since it is free text.
+    load
+        Reads the voxels.
+    """
+
+    source: tuple[Path, ...]
+    verdict: str
+    codes: tuple[str, ...] = ()
+    message: str = ""
+    modality: str = ""
+    series_uid: str = ""
+    shape: tuple[int, ...] | None = None
+    affine: np.ndarray | None = None
+    description: str = field(default="", repr=False)
+    load: Callable[[], Volume] | None = field(default=None, repr=False)
+
+    @classmethod
+    def refused(
+        cls, source: tuple[Path, ...], error: InputError, verdict: str = "refused", **facts: str
+    ) -> Finding:
+        return cls(source, verdict, (error.code,), str(error.args[0]), **facts)  # type: ignore[arg-type]

@@ -1,0 +1,234 @@
+"""The slices of one series to the regular grids they form, or a refusal by name.
+
+The grid comes from ImagePositionPatient, ImageOrientationPatient and PixelSpacing (DICOM PS3.3 C.7.6.2),
+never from slice numbers, file names or thickness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from math import radians
+
+import numpy as np
+
+from medseg.errors import InputError
+from medseg.read.dicom_header import IDENTITY, PHASES, Slice
+
+POSITION_TOLERANCE_MM = 0.1  # how far a slice may lie from the even grid; some exports round to 0.1
+POSITION_TOLERANCE_STEPS = 0.1  # the same for thin slices, in parts of their distance
+ROUNDING_MM = 0.01  # what rounding in most headers explains; more is said by name
+SAME_PLACE_MM = 0.01  # two slices nearer than this lie at one position
+SAME_DIRECTION = 1e-3  # largest difference of two direction cosines, and of spacings in mm
+TILT_RAD = 1e-3  # between the slices' normal and the line through their positions
+SCOUT_RAD = radians(30)  # a lone slice turned further than this from the others is a scout
+PLANES_MAX = 64  # more different planes in one series are no volumes
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Slices in order, the RAS+ affine of their voxels (column, row, slice), and what was tolerated."""
+
+    slices: tuple[Slice, ...]
+    affine: np.ndarray
+    codes: tuple[str, ...]
+
+
+def stacks(name: str, slices: Sequence[Slice], identical: Callable[[Slice, Slice], bool]) -> list[Stack]:
+    """Return the volumes that the slices of one series form.
+
+    Parameters
+    ----------
+    name
+        The series, for messages.
+    slices
+        In any order, scouts included.
+    identical
+        Says whether two slices have the same pixels; asked only of slices at one position.
+
+    Raises
+    ------
+    InputError
+        `DICOM_SCOUT` where nothing but scouts is there, or a `GEOMETRY_*` code.
+    """
+    kept = [s for s in slices if not s.scout]
+    if not kept:
+        raise InputError("DICOM_SCOUT", f"{name} holds scout images alone; give the series planned on them")
+    planes = _by_plane(name, kept)
+    main = max(planes, key=len)
+    whole = [plane for plane in planes if len(plane) > 1 or plane is main]
+    for plane in planes:
+        if len(plane) == 1 and plane is not main:
+            _check_is_scout(name, plane[0], main)
+    if len(main) == 1 and len(planes) > 1:
+        raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{name}: each slice lies in a plane of its own; split it")
+    found = [stack for plane in whole for stack in _volumes(name, plane, identical)]
+    codes = ("DICOM_SPLIT",) * (len(found) > 1)
+    codes += ("DICOM_SCOUT",) * (len(kept) < len(slices) or len(whole) < len(planes))
+    return [Stack(s.slices, s.affine, tuple(dict.fromkeys((*s.codes, *codes)))) for s in found]
+
+
+def _by_plane(name: str, slices: Sequence[Slice]) -> list[list[Slice]]:
+    """Group slices of the same size, spacing and orientation."""
+    planes: list[list[Slice]] = []
+    for s in slices:
+        numbers = (*s.cosines, *s.spacing_mm)
+        for plane in planes:
+            first = (*plane[0].cosines, *plane[0].spacing_mm)
+            apart = max(abs(a - b) for a, b in zip(numbers, first, strict=True))
+            if s.size == plane[0].size and apart <= SAME_DIRECTION:
+                plane.append(s)
+                break
+        else:
+            planes.append([s])
+        if len(planes) > PLANES_MAX:
+            raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{name}: its slices lie in many planes; split it")
+    return planes
+
+
+def _check_is_scout(name: str, lone: Slice, main: Sequence[Slice]) -> None:
+    """Pass a slice that was planned on and forgotten among the others; refuse one that may belong to them."""
+    if abs(_normal(lone) @ _normal(main[0])) < np.cos(SCOUT_RAD):
+        return
+    if max(abs(a - b) for a, b in zip(lone.cosines, main[0].cosines, strict=True)) > SAME_DIRECTION:
+        raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{name}: a slice is turned against the others; split it")
+    found = f"{main[0].size} pixels of {main[0].spacing_mm} mm and {lone.size} of {lone.spacing_mm} mm"
+    raise InputError("GEOMETRY_MIXED_SIZES", f"{name}: slices differ: {found}; split the series")
+
+
+def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice], bool]) -> list[Stack]:
+    """Return the volumes of slices in parallel planes, told apart by their headers where they must be."""
+    for trait in IDENTITY:
+        parts = _parts(slices, lambda s, key=trait: s.traits.get(key))  # type: ignore[misc]
+        if len(parts) > 1 and all(_is_grid(part) for part in parts):
+            return [stack for part in parts for stack in _volumes(name, part, identical)]
+    places = _places(slices)
+    if len(places) == len(slices):
+        return [_stack(name, [place[0] for place in places])]
+    for trait in ("file", *PHASES):
+        parts = _parts(slices, lambda s, key=trait: s.traits.get(key))  # type: ignore[misc]
+        if len(parts) > 1 and all(_is_grid(part) for part in parts):
+            return [stack for part in parts for stack in _volumes(name, part, identical)]
+    alone = [_without_copies(place, identical) for place in places]
+    if sum(map(len, alone)) < len(slices):
+        left = _volumes(name, [s for place in alone for s in place], identical)
+        return [Stack(s.slices, s.affine, (*s.codes, "DICOM_DUPLICATE_DROPPED")) for s in left]
+    for trait in ("TriggerTime", "AcquisitionDateTime", "AcquisitionTime"):
+        ranked = _ranked(alone, trait)
+        if ranked:
+            return [_stack(name, phase) for phase in ranked]
+    raise InputError(
+        "GEOMETRY_DUPLICATE_SLICE",
+        f"{name}: {len(slices)} slices lie at {len(places)} positions, and their headers do not say which belong "
+        "together; take the others out",
+    )
+
+
+def _parts(slices: Sequence[Slice], key: Callable[[Slice], Hashable]) -> list[list[Slice]]:
+    parts: dict[Hashable, list[Slice]] = {}
+    for s in slices:
+        parts.setdefault(key(s), []).append(s)
+    return list(parts.values())
+
+
+def _is_grid(slices: Sequence[Slice]) -> bool:
+    """Say whether these positions, each counted once, are two or more on an even grid."""
+    places = _places(slices)
+    if len(places) < 2:
+        return False
+    try:
+        _stack("", [place[0] for place in places])
+    except InputError:
+        return False
+    return True
+
+
+def _places(slices: Sequence[Slice]) -> list[list[Slice]]:
+    """Group slices that lie at one position, in order along their normal."""
+    normal = _normal(slices[0])
+    along = np.array([s.position for s in slices]) @ normal
+    places: list[list[Slice]] = []
+    before = -np.inf
+    for i in np.argsort(along, kind="stable"):
+        if along[i] - before > SAME_PLACE_MM:
+            places.append([])
+            before = along[i]
+        places[-1].append(slices[i])
+    return places
+
+
+def _without_copies(place: Sequence[Slice], identical: Callable[[Slice, Slice], bool]) -> list[Slice]:
+    kept: list[Slice] = []
+    for s in place:
+        near = (k for k in kept if np.linalg.norm(np.subtract(k.position, s.position)) <= SAME_PLACE_MM)
+        if not any(k.scaling == s.scaling and identical(k, s) for k in near):
+            kept.append(s)
+    return kept
+
+
+def _ranked(places: Sequence[Sequence[Slice]], trait: str) -> list[list[Slice]]:
+    """Return the n-th slice in time of every position, for each n; nothing where time does not order them.
+
+    In a cine each slice has trigger times of its own, so that equal times do not make the phases.
+    """
+    phases = len(places[0])
+    if any(len(place) != phases for place in places):
+        return []
+    ordered = []
+    for place in places:
+        times = {s.traits.get(trait) for s in place}
+        if None in times or len(times) < phases:
+            return []
+        try:
+            ordered.append(sorted(place, key=lambda s: float(s.traits[trait])))
+        except ValueError:
+            return []
+    return [[place[n] for place in ordered] for n in range(phases)]
+
+
+def _normal(s: Slice) -> np.ndarray:
+    return np.cross(s.cosines[:3], s.cosines[3:])
+
+
+def _stack(name: str, slices: Sequence[Slice]) -> Stack:
+    """Return slices at different positions, ordered along their normal, with their affine."""
+    first = slices[0]
+    positions = np.array([s.position for s in slices])
+    codes = [code for s in slices for code in s.codes]
+    if len(slices) == 1:
+        step = _normal(first) * (first.thickness_mm or 1.0)
+        codes.append("GEOMETRY_SINGLE_SLICE")
+    else:
+        step, off_mm = _step(name, positions, _normal(first))
+        codes += ["GEOMETRY_ROUNDED_POSITIONS"] * (off_mm > ROUNDING_MM)
+    lps = np.eye(4)
+    lps[:3, 0] = np.multiply(first.cosines[:3], first.spacing_mm[1])  # spacing is (between rows, between columns)
+    lps[:3, 1] = np.multiply(first.cosines[3:], first.spacing_mm[0])
+    lps[:3, 2] = step
+    lps[:3, 3] = positions[0]
+    return Stack(tuple(slices), LPS_TO_RAS @ lps, tuple(dict.fromkeys(codes)))
+
+
+def _step(name: str, positions: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the vector from slice to slice and how far, in mm, a slice lies from where it puts it."""
+    steps_mm = np.diff(positions @ normal)
+    step = (positions[-1] - positions[0]) / (len(positions) - 1)
+    even = positions[0] + np.outer(np.arange(len(positions)), step)
+    off_mm = float(np.abs(positions - even).max())
+    along_mm = float(step @ normal)
+    if off_mm > min(POSITION_TOLERANCE_MM, POSITION_TOLERANCE_STEPS * along_mm):
+        found = f"slices lie {steps_mm.min():.2f} to {steps_mm.max():.2f} mm apart"
+        steps = steps_mm / steps_mm.min()
+        gaps = steps.max() > 1.5 and np.abs(steps - steps.round()).max() < 0.1
+        if gaps:
+            raise InputError("GEOMETRY_MISSING_SLICE", f"{name}: {found}; complete the series")
+        raise InputError("GEOMETRY_UNEVEN_SPACING", f"{name}: {found}, or not on one line; resample it evenly")
+    tilt_rad = np.arctan2(np.linalg.norm(step - normal * along_mm), along_mm)
+    if tilt_rad > TILT_RAD:
+        raise InputError(
+            "GEOMETRY_GANTRY_TILT",
+            f"{name}: slices shift sideways by {np.degrees(tilt_rad):.1f}° (tilted gantry); resample the series "
+            "to an orthogonal grid first",
+        )
+    return step, off_mm

@@ -1,0 +1,75 @@
+"""Reading as MONAI's transforms want it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import ImageReader, MetaTensor
+from monai.transforms import MapTransform
+from monai.utils import MetaKeys, SpaceKeys
+
+from medseg.errors import InputError
+from medseg.read.study import is_readable, read_volume
+from medseg.read.volume import Volume
+
+
+class StudyReader(ImageReader):
+    """`read_volume` as a MONAI reader: ``LoadImaged(keys, reader=StudyReader())``.
+
+    MONAI tries its own readers where the one it was given raises; `LoadStudyd` does not.
+
+    Parameters
+    ----------
+    select
+        ``series_uid``, ``description`` or ``modality``, as in `read_volume`.
+    """
+
+    def __init__(self, **select: str) -> None:
+        self.select = select
+
+    def verify_suffix(self, filename: Any) -> bool:
+        path = Path(filename if isinstance(filename, (str, Path)) else filename[0])
+        return path.is_dir() or is_readable(path)
+
+    def read(self, data: Any, **_: Any) -> Volume:
+        paths = [data] if isinstance(data, (str, Path)) else list(data)
+        if len(paths) != 1:
+            raise InputError("FILE_UNREADABLE", f"one path a volume is read, {len(paths)} were given")
+        return read_volume(paths[0], **self.select)
+
+    def get_data(self, img: Volume) -> tuple[np.ndarray, dict]:
+        meta = {
+            MetaKeys.AFFINE: img.affine.copy(),
+            MetaKeys.ORIGINAL_AFFINE: img.affine.copy(),
+            MetaKeys.SPACE: SpaceKeys.RAS,
+            MetaKeys.SPATIAL_SHAPE: np.asarray(img.array.shape),
+            MetaKeys.ORIGINAL_CHANNEL_DIM: float("nan"),  # MONAI's word for "no channel axis"
+        }
+        return img.array, meta
+
+
+class LoadStudyd(MapTransform):
+    """A path, or a `Volume` that was read before, to a float32 `MetaTensor` (1, I, J, K).
+
+    As ``LoadImaged`` with `StudyReader` and nothing else: MONAI's own goes on to its other readers when the
+    given one refuses, and those stretch a volume over a missing slice in silence.
+    """
+
+    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False, **select: str) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.reader = StudyReader(**select)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            volume = out[key] if isinstance(out[key], Volume) else self.reader.read(out[key])
+            array, meta = self.reader.get_data(volume)
+            voxels = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
+            meta |= {MetaKeys.ORIGINAL_CHANNEL_DIM: 0, "filename_or_obj": str(volume.source[0])}
+            out[key] = MetaTensor(voxels, meta=meta)
+        return out

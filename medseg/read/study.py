@@ -1,0 +1,177 @@
+"""A path to what is there (`scan`), all its volumes (`read_study`), or the one that is meant (`read_volume`)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+
+from medseg.errors import InputError
+from medseg.read.dicom import files_below, files_of_dicomdir, is_dicomdir, scan_dicom
+from medseg.read.itk_formats import is_itk_format, read_itk, scan_itk
+from medseg.read.nifti import is_nifti, read_nifti, scan_nifti
+from medseg.read.volume import Finding, Volume
+
+log = logging.getLogger(__name__)
+
+
+def is_readable(path: str | Path) -> bool:
+    """Say whether the name is that of a NIfTI, NRRD or MetaImage file; DICOM files may have any name."""
+    return is_nifti(path) or is_itk_format(path)
+
+
+def scan(path: str | Path) -> list[Finding]:
+    """Say what is at `path`, by headers alone.
+
+    Parameters
+    ----------
+    path
+        A file (NIfTI, NRRD, MetaImage, DICOM, ``DICOMDIR``), or a folder of any, searched to its depth.
+
+    Returns
+    -------
+    list of Finding
+        One a volume, refusal or skipped object; empty where nothing there is an image at all.
+
+    Raises
+    ------
+    InputError
+        `FILE_MISSING`; `FILE_UNREADABLE` for a file that is no image.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise InputError("FILE_MISSING", f"{path} does not exist; give a NIfTI file or a DICOM folder")
+    outside: list[Finding] = []
+    if path.is_dir():
+        files = files_below(path)
+    elif is_dicomdir(path):
+        files, outside = files_of_dicomdir(path)
+    else:
+        files = [path]
+    others = [_scan_file(file) for file in files if is_readable(file)]
+    found = [*outside, *others, *scan_dicom(file for file in files if not is_readable(file))]
+    if not found and not path.is_dir():
+        raise InputError("FILE_UNREADABLE", f"{path} is no NIfTI, NRRD, MetaImage or DICOM file")
+    return found
+
+
+def _scan_file(path: Path) -> Finding:
+    nifti = is_nifti(path)
+    try:
+        facts = (scan_nifti if nifti else scan_itk)(path)
+    except InputError as error:
+        return Finding.refused((path,), error)
+    load = partial(read_nifti if nifti else read_itk, path)
+    return Finding((path,), "ok", facts.codes, shape=facts.shape, affine=facts.affine, load=load)
+
+
+def read_study(path: str | Path) -> list[Volume]:
+    """Read every volume at `path`.
+
+    What is refused beside them is logged as a warning, by code and without patient data; `scan` and
+    ``medseg inspect`` list it.
+
+    Parameters
+    ----------
+    path
+        As in `scan`.
+
+    Returns
+    -------
+    list of Volume
+        At least one; what was tolerated stands in each one's ``codes``.
+
+    Raises
+    ------
+    InputError
+        Where there is no volume: the first refusal's code, such as `GEOMETRY_MISSING_SLICE`.
+    """
+    found = scan(path)
+    volumes, refused = [], [finding for finding in found if finding.verdict == "refused"]
+    for finding in found:
+        if finding.load is not None:
+            try:
+                volumes.append(finding.load())
+            except InputError as error:
+                refused.append(Finding.refused(finding.source, error))
+    if not volumes:
+        raise _nothing(path, [*refused, *found])
+    for finding in refused:
+        log.warning("%s: %s", finding.codes[0], finding.message)
+    return volumes
+
+
+def read_volume(path: str | Path, *, series_uid: str = "", description: str = "", modality: str = "") -> Volume:
+    """Read the one volume at `path`, or of those there the one that is named; never just the first.
+
+    Parameters
+    ----------
+    path
+        As in `scan`.
+    series_uid
+        DICOM SeriesInstanceUID.
+    description
+        Pattern for DICOM SeriesDescription, with ``*`` and ``?``, in either case.
+    modality
+        Such as ``"CT"``. Files that do not say theirs (NIfTI) pass.
+
+    Raises
+    ------
+    InputError
+        `DICOM_SEVERAL_SERIES`, `DICOM_NO_SUCH_SERIES`, or why the one that is meant was refused.
+    """
+    found = scan(path)
+    possible = [finding for finding in found if finding.verdict != "skipped"]
+    chosen = [finding for finding in possible if _matches(finding, series_uid, description, modality)]
+    if not possible:
+        raise _nothing(path, found)
+    if not chosen:
+        raise InputError(
+            "DICOM_NO_SUCH_SERIES",
+            f"{path} has {len(possible)} volumes, none with {_asked(series_uid, description, modality)}; "
+            "`medseg inspect` lists them",
+        )
+    unknown = [finding for finding in chosen if finding.verdict == "refused" and not finding.series_uid]
+    if len(chosen) > 1 and not unknown:
+        raise InputError(
+            "DICOM_SEVERAL_SERIES",
+            f"{path} holds {len(chosen)} volumes ({_listed(chosen)}); name one by series_uid, description or "
+            "modality, or put each in its own folder",
+        )
+    one = (unknown or chosen)[0]
+    if one.load is None:
+        raise InputError(one.codes[0], one.message)
+    return one.load()
+
+
+def _matches(finding: Finding, series_uid: str, description: str, modality: str) -> bool:
+    if finding.verdict == "refused" and not finding.series_uid:
+        return True  # it may be part of what is meant
+    return (
+        series_uid in ("", finding.series_uid)
+        and (not description or fnmatch(finding.description.casefold(), description.casefold()))
+        and (not modality or finding.modality in ("", modality))
+    )
+
+
+def _nothing(path: str | Path, found: Sequence[Finding]) -> InputError:
+    if found:  # a damaged file of no known series may be why the others are incomplete
+        first = min(found, key=lambda finding: (finding.verdict == "skipped", bool(finding.series_uid)))
+        return InputError(first.codes[0], first.message)
+    return InputError(
+        "FILE_UNREADABLE", f"{path} holds no image; give a NIfTI file or the folder of a DICOM series"
+    )
+
+
+def _asked(series_uid: str, description: str, modality: str) -> str:
+    asked = {"series_uid": series_uid, "description": description, "modality": modality}
+    return " and ".join(f"{name} {value!r}" for name, value in asked.items() if value)
+
+
+def _listed(found: Sequence[Finding]) -> str:
+    shown = [
+        f"{f.modality or 'image'} {'×'.join(map(str, f.shape)) if f.shape else f.codes[0]}" for f in found[:4]
+    ]
+    return ", ".join([*shown, "…"] if len(found) > 4 else shown)
