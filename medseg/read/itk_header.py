@@ -124,7 +124,12 @@ def _meta(stream: BinaryIO, path: Path) -> ItkText:
 
 def _line(stream: BinaryIO, path: Path, limit: int = MAX_HEADER_BYTES) -> bytes:
     line = stream.readline(limit)
-    if not line.endswith(b"\n") or stream.tell() > MAX_HEADER_BYTES:
+    # Python and C disagree on what the rarer control characters are: white space or not.
+    if (
+        not line.endswith(b"\n")
+        or stream.tell() > MAX_HEADER_BYTES
+        or re.search(rb"[\0-\x08\x0b-\x1f](?!\n)", line)
+    ):
         raise unreadable(path, "its header is damaged or does not end")
     return line.rstrip(b"\r\n")
 
