@@ -14,6 +14,7 @@ A study flows through the modules in this order::
     metrics      Dice, HD95 and others on arrays
     evaluation   folders of label maps to tables; report draws the pictures
     bundle       open, check and run a bundle's configs
+    public_data  fetch a public data set, whole or not at all
     cli          the commands; api their twins in Python
 
 The public verbs are `train`, `predict` and `evaluate`; `read_study`, `read_volume` and `metrics.compare`
@@ -23,11 +24,11 @@ serve scripts.
 from importlib import import_module
 from typing import Any
 
-from medseg.api import evaluate, inspect, predict, train
+from medseg.api import download, evaluate, inspect, predict, train
 from medseg.errors import InputError
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "evaluate", "inspect", "predict", "read_study", "read_volume", "train"]
+__all__ = ["InputError", "download", "evaluate", "inspect", "predict", "read_study", "read_volume", "train"]
 
 
 def __getattr__(name: str) -> Any:

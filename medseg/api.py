@@ -131,3 +131,30 @@ def inspect(path: str | Path, *, voxels: bool = False) -> list[dict[str, Any]]:
     from medseg.inspection import inspect_path
 
     return inspect_path(path, voxels=voxels)
+
+
+def download(collection: str, name: str, destination: str | Path) -> Path:
+    """Fetch a public data set, checksum checked, to ``destination/name``; the only verb that uses a network.
+
+    Parameters
+    ----------
+    collection
+        ``msd``, the Medical Segmentation Decathlon.
+    name
+        A task such as ``Task09_Spleen``.
+    destination
+        The folder to put it in.
+
+    Returns
+    -------
+    Path
+        The data set's folder, as `train` and `predict` take it. One that is there already is left as it is.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`, `DOWNLOAD_FAILED`; nothing is left behind.
+    """
+    from medseg.public_data import fetch
+
+    return fetch(collection, name, destination)

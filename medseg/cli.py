@@ -107,6 +107,20 @@ def inspect(
         raise typer.Exit(CasesFailed.exit_status)
 
 
+@app.command()
+def download(
+    collection: Annotated[str, typer.Argument(help="msd (Medical Segmentation Decathlon).", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Such as Task09_Spleen.", show_default=False)],
+    destination: Annotated[Path, typer.Argument(help="The folder to put it in.", show_default=False)],
+) -> None:
+    """Fetch a public data set, checksum checked: medseg download msd Task09_Spleen DEST."""
+    from medseg import api
+
+    there = (destination.expanduser() / name).exists()
+    folder = api.download(collection, name, destination)
+    out.print(f"{folder} is there already" if there else f"{folder} is complete")
+
+
 def inspection_table(rows: list[dict[str, Any]], root: Path) -> Table:
     """Return `api.inspect`'s rows as a table; sources are given below `root`."""
     root = root.expanduser()

@@ -86,6 +86,10 @@ CODES: dict[str, tuple[str, str]] = {
         "one series held several volumes (echoes, phases, time points, orientations); each was read by itself",
         "nothing to do",
     ),
+    "DOWNLOAD_FAILED": (
+        "a data set could not be fetched: no network, a broken connection, a wrong checksum, a full disk",
+        "the message says which; nothing was kept, so try again",
+    ),
     "FILE_MISSING": ("a path does not exist", "check the path"),
     "FILE_TOO_LARGE": (
         "a file needs more memory than this machine has, or unpacks to more than its header says",
