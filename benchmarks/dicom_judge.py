@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 
 TOLERANCE_MM = 0.02
 ROUNDED_TOLERANCE_MM = 0.11  # where the reader says GEOMETRY_ROUNDED_POSITIONS
+SCOUT_RAD = np.radians(25)  # a reader that says DICOM_SCOUT may have left out what is turned further than this
 CANDIDATES = 12  # images that may lie at one place
 VERDICTS = ("right", "refused", "warned", "wrong", "lost")
 
@@ -69,7 +70,7 @@ def judge(case: Case, reading: Reading | None) -> tuple[str, str]:
     for i, instance in enumerate(case.instances):
         if i in shown or instance.path in reading.explained or _is_copy(instance, case.instances, shown):
             continue
-        if instance.volume == "scout" or (instance.volume != "a" and "DICOM_SCOUT" in codes):
+        if instance.volume == "scout" or ("DICOM_SCOUT" in codes and _is_across(instance, case.instances, shown)):
             continue
         return _softened("lost", reading), f"{instance.path.name} of {instance.volume} is in no volume"
     return "right", ""
@@ -113,6 +114,20 @@ def _is_copy(instance: Instance, instances: Sequence[Instance], shown: set[int])
         and np.array_equal(instance.places, instances[i].places)  # type: ignore[arg-type]
         for i in shown
     )
+
+
+def _is_across(instance: Instance, instances: Sequence[Instance], shown: set[int]) -> bool:
+    """Say whether an image is turned against all that are shown, as a scout is."""
+    return instance.places is not None and all(
+        abs(_normal(instance) @ _normal(instances[i])) < np.cos(SCOUT_RAD) for i in shown
+    )
+
+
+def _normal(instance: Instance) -> np.ndarray:
+    places = instance.places
+    assert places is not None
+    across = np.cross(places[0, 1] - places[0, 0], places[1, 0] - places[0, 0])
+    return across / np.linalg.norm(across)
 
 
 def read_by_medseg(folder: Path) -> Reading | None:
