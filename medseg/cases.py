@@ -25,6 +25,7 @@ LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
 SUBSETS = ("training", "validation", "test")
 GRID_TOLERANCE_MM = 1e-3  # how far the corners of image and label may lie apart
 PROBLEMS_SHOWN = 5
+RESULT_SUFFIXES = (".seg.dcm", ".rtstruct.dcm")  # beside label maps; their folder is not a series
 
 
 def case_id(path: str | Path) -> str:
@@ -96,11 +97,11 @@ def _images_in(folder: Path) -> list[Case]:
 
 
 def _is_dicom_folder(path: Path) -> bool:
-    """Say whether a file right inside `path` begins as DICOM does (PS3.10 7.1)."""
+    """Say whether a file right inside `path` begins as DICOM does (PS3.10 7.1), results left out."""
     if not path.is_dir():
         return False
     for file in path.iterdir():
-        if file.is_file() and not file.name.startswith("."):
+        if file.is_file() and not file.name.startswith(".") and not file.name.endswith(RESULT_SUFFIXES):
             with file.open("rb") as stream:
                 if stream.read(132)[128:] == b"DICM":
                     return True

@@ -39,7 +39,7 @@ def test_label_maps_lie_on_the_input_s_grid(weights, tmp_path):
         assert out.get_data_dtype() == np.uint8
         assert out.shape == reference.shape
         np.testing.assert_allclose(out.affine, reference.affine, atol=1e-6)
-        assert set(record["timings_s"]) == {"preprocess", "infer", "postprocess", "write"}
+        assert set(record["timings_s"]) == {"read", "preprocess", "infer", "postprocess", "write"}
     assert lines(tmp_path) == records
 
 

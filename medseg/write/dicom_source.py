@@ -90,12 +90,7 @@ def read_source(volume: Volume, labels: np.ndarray) -> Source:
         `FORMAT_NEEDS_DICOM`: the volume is of no DICOM series. `GEOMETRY_LABEL_GRID`: the labels have another
         shape, or the files no longer lie where they were read.
     """
-    if not volume.series_uid:
-        raise InputError(
-            "FORMAT_NEEDS_DICOM",
-            "DICOM SEG and RTSTRUCT refer to the DICOM images they were made of, and this case is no DICOM "
-            "series; ask for nifti, or give the series",
-        )
+    check_is_dicom(volume)
     if labels.shape != volume.array.shape:
         raise _off_grid(f"labels have shape {labels.shape}, the volume {volume.array.shape}")
     headers = [_read_header(path) for path in volume.source]
@@ -116,6 +111,16 @@ def read_source(volume: Volume, labels: np.ndarray) -> Source:
     )
     _check_grid(source, volume)
     return source
+
+
+def check_is_dicom(volume: Volume) -> None:
+    """Refuse a volume that no DICOM result can refer to."""
+    if not volume.series_uid:
+        raise InputError(
+            "FORMAT_NEEDS_DICOM",
+            "DICOM SEG and RTSTRUCT refer to the DICOM images they were made of, and this case is no DICOM "
+            "series; ask for nifti, or give the series",
+        )
 
 
 def _read_header(path: Path) -> Dataset:
