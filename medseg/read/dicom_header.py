@@ -37,13 +37,10 @@ PIXELS = (PIXEL_DATA, Tag("FloatPixelData"), Tag("DoubleFloatPixelData"))
 INFLATED_BYTES_MAX = 2**31
 SUFFIXES = (".dcm", ".dicom", ".ima")  # of files that claim to be DICOM
 
-# What may tell apart the volumes of one series: first what never varies within a volume, then what varies
-# from volume to volume only where several lie at one place.
+# What tells apart the volumes of one series: what always does, what does where it leaves each part whole, and
+# what does only where several slices lie at one place.
+STRICT = ("StudyInstanceUID", "FrameOfReferenceUID", "SOPClassUID", "SeriesNumber")
 IDENTITY = (
-    "StudyInstanceUID",
-    "FrameOfReferenceUID",
-    "SOPClassUID",
-    "SeriesNumber",
     "StackID",
     "ImageType",
     "FrameType",
@@ -68,8 +65,9 @@ PHASES = (
     "AcquisitionDateTime",
     "AcquisitionTime",
 )
+TRAITS = (*STRICT, *IDENTITY, *PHASES)
 KEYWORDS = (
-    *(key for key in (*IDENTITY, *PHASES) if key not in ("FrameType", "StackID")),
+    *(key for key in TRAITS if key not in ("FrameType", "StackID")),
     *("TransferSyntaxUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality"),
     *("Rows", "Columns", "NumberOfFrames", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"),
     *("SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
@@ -262,12 +260,12 @@ def _slices(path: Path, ds: Dataset, where: tuple[int, int], codes: tuple[str, .
         codes += ("DICOM_MONOCHROME1",)
     if _text(ds, "BurnedInAnnotation").upper() == "YES":
         codes += ("DICOM_BURNED_IN_ANNOTATION",)
-    uid, traits = _text(ds, "SOPInstanceUID"), {key: _trait(ds, key) for key in (*IDENTITY, *PHASES)}
+    uid, traits = _text(ds, "SOPInstanceUID"), {key: _trait(ds, key) for key in TRAITS}
     places = [(ds,)] if not groups else [(*_groups(frame), *_groups(shared), ds) for frame in groups]
     slices = []
     for number, levels in enumerate(places, start=1 if groups else 0):
         if groups:
-            traits = {key: _first(levels, key, _trait) for key in (*IDENTITY, *PHASES)} | {"file": uid}
+            traits = {key: _first(levels, key, _trait) for key in TRAITS} | {"file": uid}
         scaling, scaling_codes = _scaling(levels)
         slices.append(
             Slice(

@@ -22,8 +22,9 @@ DECODERS = {  # one for each, so that the same bytes give the same pixels on eve
     uid.JPEGBaseline8Bit: "pillow",
     **dict.fromkeys((uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1), "gdcm"),
     **dict.fromkeys((uid.JPEGLSLossless, uid.JPEGLSNearLossless), "pyjpegls"),
-    **dict.fromkeys((uid.JPEG2000Lossless, uid.JPEG2000, uid.RLELossless), "pylibjpeg"),
+    **dict.fromkeys((uid.JPEG2000Lossless, uid.JPEG2000), "pylibjpeg"),
     **dict.fromkeys((uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K), "pylibjpeg"),
+    uid.RLELossless: "pydicom",  # pylibjpeg's panics on damaged data, past any `except Exception`
 }
 
 

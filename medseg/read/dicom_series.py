@@ -13,13 +13,12 @@ from math import radians
 import numpy as np
 
 from medseg.errors import InputError
-from medseg.read.dicom_header import IDENTITY, PHASES, Slice
+from medseg.read.dicom_header import IDENTITY, PHASES, STRICT, Slice
 
 POSITION_TOLERANCE_MM = 0.1  # how far a slice may lie from the even grid; some exports round to 0.1
 POSITION_TOLERANCE_STEPS = 0.1  # the same for thin slices, in parts of their distance
 ROUNDING_MM = 0.01  # what rounding in most headers explains; more is said by name
 SAME_PLACE_MM = 0.01  # two slices nearer than this lie at one position
-SAME_DIRECTION = 1e-3  # largest difference of two direction cosines, and of spacings in mm
 TILT_RAD = 1e-3  # between the slices' normal and the line through their positions
 SCOUT_RAD = radians(30)  # a lone slice turned further than this from the others is a scout
 PLANES_MAX = 64  # more different planes in one series are no volumes
@@ -73,11 +72,8 @@ def _by_plane(name: str, slices: Sequence[Slice]) -> list[list[Slice]]:
     """Group slices of the same size, spacing and orientation."""
     planes: list[list[Slice]] = []
     for s in slices:
-        numbers = (*s.cosines, *s.spacing_mm)
         for plane in planes:
-            first = (*plane[0].cosines, *plane[0].spacing_mm)
-            apart = max(abs(a - b) for a, b in zip(numbers, first, strict=True))
-            if s.size == plane[0].size and apart <= SAME_DIRECTION:
+            if s.size == plane[0].size and _apart_mm(s, plane[0]) <= POSITION_TOLERANCE_MM:
                 plane.append(s)
                 break
         else:
@@ -87,11 +83,31 @@ def _by_plane(name: str, slices: Sequence[Slice]) -> list[list[Slice]]:
     return planes
 
 
+def _apart_mm(a: Slice, b: Slice) -> float:
+    """Return how far the last pixels of two slices of one size lie apart if their first ones coincide."""
+    if a.cosines == b.cosines and a.spacing_mm == b.spacing_mm:
+        return 0.0
+    return float(np.linalg.norm(_edges_mm(a).sum(axis=0) - _edges_mm(b).sum(axis=0)))
+
+
+def _edges_mm(s: Slice) -> np.ndarray:
+    """Return the vectors (2, 3) from the first pixel to the last of its row and of its column, LPS."""
+    rows, columns = s.size
+    return np.array(
+        [
+            np.multiply(
+                s.cosines[:3], s.spacing_mm[1] * (columns - 1)
+            ),  # spacing is (between rows, between columns)
+            np.multiply(s.cosines[3:], s.spacing_mm[0] * (rows - 1)),
+        ]
+    )
+
+
 def _check_is_scout(name: str, lone: Slice, main: Sequence[Slice]) -> None:
     """Pass a slice that was planned on and forgotten among the others; refuse one that may belong to them."""
     if abs(_normal(lone) @ _normal(main[0])) < np.cos(SCOUT_RAD):
         return
-    if max(abs(a - b) for a, b in zip(lone.cosines, main[0].cosines, strict=True)) > SAME_DIRECTION:
+    if (lone.size, lone.spacing_mm) == (main[0].size, main[0].spacing_mm):
         raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{name}: a slice is turned against the others; split it")
     found = f"{main[0].size} pixels of {main[0].spacing_mm} mm and {lone.size} of {lone.spacing_mm} mm"
     raise InputError("GEOMETRY_MIXED_SIZES", f"{name}: slices differ: {found}; split the series")
@@ -99,9 +115,11 @@ def _check_is_scout(name: str, lone: Slice, main: Sequence[Slice]) -> None:
 
 def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice], bool]) -> list[Stack]:
     """Return the volumes of slices in parallel planes, told apart by their headers where they must be."""
-    for trait in IDENTITY:
+    for trait in (*STRICT, *IDENTITY):
         parts = _parts(slices, lambda s, key=trait: s.traits.get(key))  # type: ignore[misc]
-        if len(parts) > 1 and all(_is_grid(part) for part in parts):
+        strict = trait in STRICT or len(slices) == 2  # two slices are even however they came together
+        apart = strict and all(part[0].traits.get(trait) is not None for part in parts)
+        if len(parts) > 1 and (apart or all(_is_grid(part) for part in parts)):
             return [stack for part in parts for stack in _volumes(name, part, identical)]
     places = _places(slices)
     if len(places) == len(slices):
@@ -196,14 +214,17 @@ def _stack(name: str, slices: Sequence[Slice]) -> Stack:
     first = slices[0]
     positions = np.array([s.position for s in slices])
     codes = [code for s in slices for code in s.codes]
+    off_mm = 0.0
     if len(slices) == 1:
         step = _normal(first) * (first.thickness_mm or 1.0)
         codes.append("GEOMETRY_SINGLE_SLICE")
     else:
         step, off_mm = _step(name, positions, _normal(first))
-        codes += ["GEOMETRY_ROUNDED_POSITIONS"] * (off_mm > ROUNDING_MM)
+    edges_mm = np.array([_edges_mm(s) for s in slices])
+    off_mm += float(np.linalg.norm((edges_mm - edges_mm[0]).sum(axis=1), axis=1).max())
+    codes += ["GEOMETRY_ROUNDED_POSITIONS"] * (off_mm > ROUNDING_MM)
     lps = np.eye(4)
-    lps[:3, 0] = np.multiply(first.cosines[:3], first.spacing_mm[1])  # spacing is (between rows, between columns)
+    lps[:3, 0] = np.multiply(first.cosines[:3], first.spacing_mm[1])
     lps[:3, 1] = np.multiply(first.cosines[3:], first.spacing_mm[0])
     lps[:3, 2] = step
     lps[:3, 3] = positions[0]
@@ -215,7 +236,7 @@ def _step(name: str, positions: np.ndarray, normal: np.ndarray) -> tuple[np.ndar
     steps_mm = np.diff(positions @ normal)
     step = (positions[-1] - positions[0]) / (len(positions) - 1)
     even = positions[0] + np.outer(np.arange(len(positions)), step)
-    off_mm = float(np.abs(positions - even).max())
+    off_mm = float(np.linalg.norm(positions - even, axis=1).max())
     along_mm = float(step @ normal)
     if off_mm > min(POSITION_TOLERANCE_MM, POSITION_TOLERANCE_STEPS * along_mm):
         found = f"slices lie {steps_mm.min():.2f} to {steps_mm.max():.2f} mm apart"
