@@ -86,13 +86,14 @@ def slice_origins(
     """Return for each slice (last axis) the instances that it equals in place and value, pixel by pixel."""
     tolerance_mm = ROUNDED_TOLERANCE_MM if "GEOMETRY_ROUNDED_POSITIONS" in codes else TOLERANCE_MM
     placed = [(i, instance) for i, instance in enumerate(instances) if instance.places is not None]
-    if not placed or not np.isfinite(affine).all():
+    index = np.indices(array.shape).reshape(3, -1)
+    with np.errstate(all="ignore"):
+        world = affine[:3, :3] @ index + affine[:3, 3:]
+    if not placed or not np.isfinite(world).all():
         return [set() for _ in range(array.shape[2])]
     places = np.concatenate([instance.places.reshape(-1, 3) for _, instance in placed])  # type: ignore[union-attr]
     owner = np.concatenate([np.full(instance.values[0].size, i) for i, instance in placed])
     values = [np.concatenate([instance.values[v].ravel() for _, instance in placed]) for v in range(3)]
-    index = np.indices(array.shape).reshape(3, -1)
-    world = affine[:3, :3] @ index + affine[:3, 3:]
     _, near = cKDTree(places).query(world.T, k=CANDIDATES, distance_upper_bound=tolerance_mm)
     found = near < len(places)
     near = np.where(found, near, 0)

@@ -309,6 +309,10 @@ def orientation_skew(rng: Rng, drafts: Drafts) -> Drafts:
 def orientation_one_slice(rng: Rng, drafts: Drafts) -> Drafts:
     draft = some(rng, drafts)
     axis = rng.normal(size=3)
+    if rng.integers(2):  # about the image's diagonal: two of its corners stay where they are
+        edges_mm = np.subtract(draft.stored.shape, 1)[::-1] * draft.numbers("PixelSpacing")[::-1]
+        axis = edges_mm @ draft.numbers("ImageOrientationPatient").reshape(2, 3)
+        axis = axis if axis.any() else np.ones(3)
     turn = Rotation.from_rotvec(axis / np.linalg.norm(axis) * small_or_large(rng, 1e-5, 1.5))
     draft.put(
         "ImageOrientationPatient", turn.apply(draft.numbers("ImageOrientationPatient").reshape(2, 3)).ravel()
