@@ -152,11 +152,14 @@ def _attempt(
 
 def _what_and_where(error: BaseException) -> str:
     """Return the first error's type and where it was raised; its text may quote a patient's name."""
-    while (cause := error.__cause__ or error.__context__) is not None:
+    places: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:  # from the outermost call of ours to the one that raised
         error = cause
-    places = [f"{frame.f_globals['__name__']}:{line}" for frame, line in walk_tb(error.__traceback__)]
+        places += [f"{frame.f_globals['__name__']}:{line}" for frame, line in walk_tb(error.__traceback__)]
+        cause = error.__cause__ or error.__context__
     ours = [place for place in places if place.startswith("medseg.")]
-    return f"{type(error).__name__} at {', from '.join(dict.fromkeys([*places[-1:], *ours[-1:]]))}"
+    return f"{type(error).__name__} at {', called from '.join(dict.fromkeys([places[-1], *ours[-1:]]))}"
 
 
 def _done(output_dir: Path, wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,8 @@
 """Writing: whole or not at all, on the grid the image has."""
 
 import json
+import os
+import stat
 
 import nibabel
 import numpy as np
@@ -79,3 +81,39 @@ def test_label_map_of_an_image_without_forms(tmp_path):
         tmp_path / "out.nii.gz", np.ones((3, 4, 5), np.uint8), image.affine, like=tmp_path / "image.nii.gz"
     )
     np.testing.assert_allclose(nibabel.load(tmp_path / "out.nii.gz").affine, image.affine)
+
+
+def test_label_map_keeps_the_grid_to_the_last_bit(tmp_path):
+    """Also a qform that no matrix gives back exactly, a qform alone, and units other than mm."""
+    rng = np.random.default_rng(0)
+    for codes in [(2, 0), (0, 1), (4, 1), (0, 0)]:
+        image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.float32), None)
+        header = image.header
+        header["sform_code"], header["qform_code"] = codes
+        for field in ("quatern_b", "quatern_c", "quatern_d"):
+            header[field] = rng.uniform(-0.5, 0.5)
+        for field in ("srow_x", "srow_y", "srow_z"):
+            header[field] = rng.normal(size=4)
+        header["pixdim"][:4] = (-1, 0.7, 1.3, 2.9)
+        header["qoffset_x"] = 1e3 / 3
+        header.set_xyzt_units("micron")
+        nibabel.save(image, tmp_path / "image.nii")
+        affine = nibabel.load(tmp_path / "image.nii").affine
+        write_label_map(tmp_path / "out.nii.gz", np.ones((3, 4, 5), np.uint8), affine, like=tmp_path / "image.nii")
+        before, after = (nibabel.load(tmp_path / name).header for name in ("image.nii", "out.nii.gz"))
+        assert before.binaryblock[252:328] == after.binaryblock[252:328]  # qform_code to srow_z
+        assert before.binaryblock[76:92] == after.binaryblock[76:92]  # pixdim[0] to pixdim[3]
+        assert after.get_xyzt_units()[0] == "micron"
+
+
+def test_a_rename_is_synced_to_its_folder(tmp_path, monkeypatch):
+    synced = []
+    sync = os.fsync
+
+    def note(descriptor):
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_csv(tmp_path / "a.csv", [{"a": 1}])
+    assert synced == [False] + [True] * (os.name != "nt")
