@@ -169,7 +169,7 @@ def duplicate_other_tag(rng: Rng, drafts: Drafts) -> Drafts:
         twin.stored, twin.volume = other_pixels(rng, twin), "twin"
     tags = ("EchoTime", "InstanceNumber", "AcquisitionNumber", "TemporalPositionIdentifier", "AcquisitionTime")
     tag = str(rng.choice([*tags, "SeriesNumber", "TriggerTime", "ConvolutionKernel", "RescaleIntercept"]))
-    twin.header[tag] = "77"
+    twin.header[tag] = "230000" if tag == "AcquisitionTime" else "77"
     twin.header["SOPInstanceUID"] += ".8"
     twin.name = f"{rng.choice(['A', 'Z'])}{rng.integers(10**6)}"
     return [*drafts, twin]
