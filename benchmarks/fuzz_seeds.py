@@ -13,12 +13,14 @@ import nibabel
 import numpy as np
 import pydicom
 import SimpleITK
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
-    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     EnhancedMRImageStorage,
     ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
 )
 
 PYDICOM_FILES = Path(pydicom.__file__).parent / "data/test_files"  # by path: its own finder goes to the network
@@ -88,10 +90,14 @@ def _deflated() -> bytes:
 
 
 def _jpeg() -> bytes:
-    """Return a lossy JPEG of 12 bits as a CT slice; it comes as a secondary capture, which is not read."""
-    ds = pydicom.dcmread(PYDICOM_FILES / "JPGExtended.dcm")
-    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = CTImageStorage
-    ds.ImagePositionPatient, ds.ImageOrientationPatient, ds.PixelSpacing = [0, 0, 0], [1, 0, 0, 0, 1, 0], [1, 1]
+    """Return a CT slice in JPEG of 8 bits."""
+    ds = pydicom.dcmread(PYDICOM_FILES / BUNDLED["explicit"])
+    picture = io.BytesIO()
+    Image.fromarray((ds.pixel_array % 256).astype(np.uint8)).save(picture, "JPEG", quality=50)
+    ds.PixelData = encapsulate([picture.getvalue()])
+    ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
+    ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     return _written(ds)
 
 
