@@ -10,7 +10,9 @@ A study flows through the modules in this order::
                  training_schedule (learning rate, time budget, running mean) and training_log
     infer        sliding windows in the precision the device is fastest in
     postprocess  back to the native grid, labels, largest component
-    prediction   cases to label maps with a manifest; write makes every file atomic
+    prediction   cases to results with a manifest
+    results      one case's result in the formats asked for
+    write        NIfTI, DICOM SEG, RTSTRUCT, each there whole or not at all
     metrics      Dice, HD95 and others on arrays
     evaluation   folders of label maps to tables; report draws the pictures
     bundle       open, check and run a bundle's configs
