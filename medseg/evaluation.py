@@ -17,7 +17,7 @@ from medseg.errors import InputError
 from medseg.metrics import DEFINITIONS, EMPTY_POLICY, METRICS, compare
 from medseg.prediction import fail_if_any
 from medseg.read import Volume, read_volume
-from medseg.report import write_overlay
+from medseg.report import may_be_shown, write_overlay
 from medseg.write import write_csv, write_json
 
 log = logging.getLogger(__name__)
@@ -184,6 +184,9 @@ def _picture(
 ) -> None:
     prediction, reference = read_volume(case["prediction"]), read_volume(case["label"])
     image = read_volume(case["image"]) if "image" in case else None
+    if image is not None and not may_be_shown(image.codes):
+        log.warning("%s: no picture, since text is burned into its image", case["id"])
+        return
     if image is None or image.array.shape != reference.array.shape:
         image = Volume(array=np.zeros(reference.array.shape, np.float32), affine=reference.affine)
     dice, hd95 = _mean_over_labels(values, "dice"), _mean_over_labels(values, "hd95_mm")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,11 @@ OPACITY = 0.5
 def label_colours(label_ids: np.ndarray | int) -> np.ndarray:
     """Return the RGB colour, 0 to 255, of each label id; the same id has the same colour everywhere."""
     return PALETTE[(np.asarray(label_ids) - 1) % len(PALETTE)]
+
+
+def may_be_shown(codes: str | Iterable[str]) -> bool:
+    """Say whether pictures may be drawn of an image read with these codes; burned-in text may name the patient."""
+    return "DICOM_BURNED_IN_ANNOTATION" not in codes
 
 
 def overlay(image: np.ndarray, labels: np.ndarray) -> np.ndarray:

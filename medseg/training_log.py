@@ -10,7 +10,7 @@ from ignite.engine import Engine, Events
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from medseg.report import slice_row
+from medseg.report import may_be_shown, slice_row
 from medseg.training import Checkpoints
 
 
@@ -73,7 +73,7 @@ class TrainingLog:
 
     def _validated_case(self, evaluator: Engine, trainer: Engine) -> None:
         for item in evaluator.state.output:
-            if self.shown < self.pictures:
+            if self.shown < self.pictures and may_be_shown(getattr(item["image"], "meta", {}).get("codes", "")):
                 picture = slice_row(
                     item["image"][0].cpu().numpy(),
                     item["label"][0].cpu().numpy().astype("uint8"),

@@ -84,10 +84,11 @@ def _by_plane(name: str, slices: Sequence[Slice]) -> list[list[Slice]]:
 
 
 def _apart_mm(a: Slice, b: Slice) -> float:
-    """Return how far the last pixels of two slices of one size lie apart if their first ones coincide."""
+    """Return how far apart the corners of two slices of one size lie, at most, if their first pixels coincide."""
     if a.cosines == b.cosines and a.spacing_mm == b.spacing_mm:
         return 0.0
-    return float(np.linalg.norm(_edges_mm(a).sum(axis=0) - _edges_mm(b).sum(axis=0)))
+    row, column = _edges_mm(a) - _edges_mm(b)
+    return float(max(np.linalg.norm(edge) for edge in (row, column, row + column)))
 
 
 def _edges_mm(s: Slice) -> np.ndarray:
@@ -220,8 +221,7 @@ def _stack(name: str, slices: Sequence[Slice]) -> Stack:
         codes.append("GEOMETRY_SINGLE_SLICE")
     else:
         step, off_mm = _step(name, positions, _normal(first))
-    edges_mm = np.array([_edges_mm(s) for s in slices])
-    off_mm += float(np.linalg.norm((edges_mm - edges_mm[0]).sum(axis=1), axis=1).max())
+    off_mm += max(_apart_mm(s, first) for s in slices)
     codes += ["GEOMETRY_ROUNDED_POSITIONS"] * (off_mm > ROUNDING_MM)
     lps = np.eye(4)
     lps[:3, 0] = np.multiply(first.cosines[:3], first.spacing_mm[1])

@@ -71,5 +71,6 @@ class LoadStudyd(MapTransform):
             array, meta = self.reader.get_data(volume)
             voxels = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
             meta |= {MetaKeys.ORIGINAL_CHANNEL_DIM: 0, "filename_or_obj": str(volume.source[0])}
+            meta["codes"] = " ".join(volume.codes)  # one string, which MONAI can collate
             out[key] = MetaTensor(voxels, meta=meta)
         return out
