@@ -84,7 +84,7 @@ def test_label_map_of_an_image_without_forms(tmp_path):
 
 
 def test_label_map_keeps_the_grid_to_the_last_bit(tmp_path):
-    """Also a qform that no matrix gives back exactly, a qform alone, and units other than mm."""
+    """Also what a form without a code holds, a qform alone, and units other than mm."""
     rng = np.random.default_rng(0)
     for codes in [(2, 0), (0, 1), (4, 1), (0, 0)]:
         image = nibabel.Nifti1Image(np.zeros((3, 4, 5), np.float32), None)
