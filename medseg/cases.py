@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from medseg.errors import InputError
-from medseg.read import Volume, is_nifti, read_volume
+from medseg.read import Volume, is_readable, looks_like_dicom, read_volume
 from medseg.write import write_json
 
 Case = dict[str, str]
@@ -29,9 +30,10 @@ RESULT_SUFFIXES = (".seg.dcm", ".rtstruct.dcm")  # beside label maps; their fold
 
 
 def case_id(path: str | Path) -> str:
-    """Return the case's name: the file's without ``.nii.gz``, or the DICOM folder's."""
-    name = Path(path).name
-    return name.removesuffix(".gz").removesuffix(".nii")
+    """Return the case's name: the file's without ``.nii.gz`` or the like, or the DICOM folder's."""
+    path = Path(path)
+    name = path.name.removesuffix(".gz").removesuffix(".nii")
+    return path.stem if is_readable(path) and name == path.name else name
 
 
 def find_cases(path: str | Path, *, labelled: bool = False) -> list[Case]:
@@ -40,8 +42,9 @@ def find_cases(path: str | Path, *, labelled: bool = False) -> list[Case]:
     Parameters
     ----------
     path
-        A NIfTI file; a DICOM folder; a folder of either; a folder with ``images/`` and ``labels/``
-        (or ``imagesTr/``, ``labelsTr/``); or a Medical Segmentation Decathlon folder with ``dataset.json``.
+        A NIfTI, NRRD or MetaImage file; a folder of DICOM files; a folder of either, DICOM at any depth; a
+        folder with ``images/`` and ``labels/`` (or ``imagesTr/``, ``labelsTr/``); or a Medical Segmentation
+        Decathlon folder with ``dataset.json``.
     labelled
         Keep the training part alone and refuse a case without its label.
 
@@ -72,7 +75,7 @@ def find_cases(path: str | Path, *, labelled: bool = False) -> list[Case]:
 
 
 def _listed(path: Path, labelled: bool) -> list[Case]:
-    if path.is_file() or _is_dicom_folder(path):
+    if path.is_file() or _holds_dicom(path):
         return [{"id": case_id(path), "image": str(path)}]
     if (path / "dataset.json").is_file():
         return _decathlon(path, labelled)
@@ -91,21 +94,28 @@ def _listed(path: Path, labelled: bool) -> list[Case]:
 
 
 def _images_in(folder: Path) -> list[Case]:
-    entries = sorted(folder.iterdir())
-    images = [p for p in entries if (p.is_file() and is_nifti(p)) or (p.is_dir() and _is_dicom_folder(p))]
-    return [{"id": case_id(p), "image": str(p)} for p in images]
+    images = [path for path in folder.iterdir() if path.is_file() and is_readable(path)]
+    cases = [{"id": case_id(path), "image": str(path)} for path in images]
+    for path in dicom_folders(folder):
+        cases.append({"id": "_".join(path.relative_to(folder).parts), "image": str(path)})
+    return cases
 
 
-def _is_dicom_folder(path: Path) -> bool:
-    """Say whether a file right inside `path` begins as DICOM does (PS3.10 7.1), results left out."""
-    if not path.is_dir():
-        return False
-    for file in path.iterdir():
-        if file.is_file() and not file.name.startswith(".") and not file.name.endswith(RESULT_SUFFIXES):
-            with file.open("rb") as stream:
-                if stream.read(132)[128:] == b"DICM":
-                    return True
-    return False
+def dicom_folders(folder: Path) -> list[Path]:
+    """Return the folders below `folder`, however deep, that hold DICOM files; what is below these is theirs."""
+    found: list[Path] = []
+    for parent, names, _ in os.walk(folder):
+        kept = sorted(name for name in names if not name.startswith("."))
+        here = [name for name in kept if _holds_dicom(Path(parent, name))]
+        found += [Path(parent, name) for name in here]
+        names[:] = [name for name in kept if name not in here]
+    return sorted(found)
+
+
+def _holds_dicom(folder: Path) -> bool:
+    """Say whether a file right inside `folder` begins as DICOM does, results of ours left out."""
+    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return any(looks_like_dicom(path) for path in files if not path.name.endswith(RESULT_SUFFIXES))
 
 
 def _decathlon(path: Path, labelled: bool) -> list[Case]:

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import SimpleITK
 from conftest import SAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +80,7 @@ def test_bad_labels_are_found_before_training(save, tmp_path):
     label.write_bytes(b"no gzip")
     assert code_of(check_cases, cases, [0, 1]) == "FILE_UNREADABLE"
     image.write_bytes(b"")
-    assert code_of(check_cases, cases, [0, 1]) == "FILE_UNREADABLE"
+    assert code_of(check_cases, cases, [0, 1]) == "FILE_TRUNCATED"
 
 
 @given(
@@ -110,3 +111,16 @@ def test_the_split_beside_a_run_is_reused(tmp_path):
     assert code_of(load_or_make_split, path, cases[:3], seed=1) == "CASES_NOT_IN_DATASET"
     path.write_text("[]")
     assert code_of(load_or_make_split, path, cases, seed=1) == "FILE_UNREADABLE"
+
+
+def test_dicom_trees_and_other_formats(tmp_path):
+    """As a PACS exports them: patient/study/series, files of any name; beside NIfTI and NRRD."""
+    series = SAMPLES / "mr_held_back/images/mr_19"
+    for place in ("A/1", "A/2/deep", "B"):
+        shutil.copytree(series, tmp_path / place)
+    for n, file in enumerate((tmp_path / "A/1").iterdir()):
+        file.rename(file.parent / f"IM{n}")
+    shutil.copytree(series, tmp_path / "B/below")  # one case with what lies above it
+    shutil.copy(SAMPLES / "mr/images/mr_00.nii.gz", tmp_path)
+    SimpleITK.WriteImage(SimpleITK.Image(3, 3, 3, SimpleITK.sitkInt16), str(tmp_path / "c.v1.nrrd"))
+    assert [case["id"] for case in find_cases(tmp_path)] == ["A_1", "A_2_deep", "B", "c.v1", "mr_00"]

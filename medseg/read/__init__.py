@@ -10,14 +10,26 @@ import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from medseg.read.dicom_header import looks_like_dicom
 from medseg.read.nifti import is_nifti
-from medseg.read.study import read_study, read_volume, scan
+from medseg.read.study import is_readable, read_study, read_volume, scan
 from medseg.read.volume import Finding, Volume
 
 if TYPE_CHECKING:
     from medseg.read.monai_reader import LoadStudyd, StudyReader
 
-__all__ = ["Finding", "LoadStudyd", "StudyReader", "Volume", "is_nifti", "read_study", "read_volume", "scan"]
+__all__ = [
+    "Finding",
+    "LoadStudyd",
+    "StudyReader",
+    "Volume",
+    "is_nifti",
+    "is_readable",
+    "looks_like_dicom",
+    "read_study",
+    "read_volume",
+    "scan",
+]
 
 logging.getLogger("monai.data.nvimgcodec_pydicom_plugin").setLevel(logging.ERROR)  # an optional decoder
 

@@ -193,6 +193,13 @@ def _open(path: Path) -> tuple[Dataset | None, tuple[int, int] | None, tuple[str
     return ds, where, () if has_preamble else ("DICOM_NO_PREAMBLE",)
 
 
+def looks_like_dicom(path: Path) -> bool:
+    """Say whether a file begins as DICOM does (PS3.10 7.1), with or without its preamble."""
+    with path.open("rb") as stream:
+        start = stream.read(1024)
+    return start[128:132] == b"DICM" or _begins_like_dicom(start)
+
+
 def _begins_like_dicom(start: bytes) -> bool:
     """Say whether the bytes begin with an element of group 2 or 8, as DICOM without a preamble does."""
     if len(start) < 8:
