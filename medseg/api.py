@@ -60,7 +60,8 @@ def predict(
     formats
         Some of ``"nifti"``, ``"dicom-seg"`` and ``"rtstruct"``; by default what the bundle says, NIfTI alone.
     overrides
-        Further config values, such as ``seg_type="LABELMAP"``.
+        Further config values, such as ``seg_type="LABELMAP"``, or ``series_uid``, ``description`` (a pattern)
+        and ``modality`` to say which DICOM series is meant; see `medseg.read_volume`.
 
     Returns
     -------

@@ -56,11 +56,15 @@ def predict(
         list[str] | None, typer.Option(help="nifti, dicom-seg or rtstruct; repeat for several. [default: nifti]")
     ] = None,
     seg_type: Annotated[str | None, typer.Option(help="Of dicom-seg: BINARY or LABELMAP.")] = None,
+    series_uid: Annotated[str | None, typer.Option(help="The DICOM series that is meant, of several.")] = None,
+    description: Annotated[str | None, typer.Option(help="Pattern for its SeriesDescription: * and ?.")] = None,
+    modality: Annotated[str | None, typer.Option(help="Its modality; the bundle's by default.")] = None,
 ) -> None:
     """Write a label map for every case; a rerun does only what is not done."""
     from medseg import api
 
-    how = {"seg_type": seg_type} if seg_type else {}
+    given = {"seg_type": seg_type, "series_uid": series_uid, "description": description, "modality": modality}
+    how = {key: value for key, value in given.items() if value is not None}
     records = api.predict(bundle, input, output, weights=weights, device=device, formats=format or None, **how)
     failed = [record for record in records if record["status"] == "failed"]
     for record in failed:

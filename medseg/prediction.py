@@ -47,11 +47,12 @@ def predict_cases(
     weights: str | Path,
     formats: str | Sequence[str] = ("nifti",),
     seg_type: str = "BINARY",
+    select: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Predict each case that `output_dir` has not yet, and record each attempt in its manifest.
 
     A case that fails is recorded with its code and the rest go on. A case is done when its record is of the
-    same input, weights and metadata, has every format asked for, and the files it names have the hashes
+    same input, selection, weights and metadata, has every format asked for, and the files it names have the hashes
     recorded there; a rerun skips it.
 
     Parameters
@@ -60,6 +61,8 @@ def predict_cases(
         Some of ``"nifti"``, ``"dicom-seg"`` and ``"rtstruct"``.
     seg_type
         Of the DICOM SEG: ``"BINARY"`` or ``"LABELMAP"``.
+    select
+        Which volume is meant where a case's folder holds several, see `medseg.read_volume`.
 
     Returns
     -------
@@ -67,6 +70,7 @@ def predict_cases(
         One manifest record a case, in the order of `cases`.
     """
     formats = check_formats(formats, seg_type)
+    select = {key: value for key, value in (select or {}).items() if value}
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     meta = read_metadata(bundle)
@@ -84,13 +88,14 @@ def predict_cases(
         "inferer": inferer,
         "postprocessing": postprocessing,
         "check": check,
+        "select": select,
     }
-    done = _done(output_dir, {"bundle": made_by, "formats": formats, "seg_type": seg_type})
+    done = _done(output_dir, {"bundle": made_by, "select": select, "formats": formats, "seg_type": seg_type})
     records = []
     for case in tqdm(cases, unit="case", desc="predicting", disable=not sys.stderr.isatty()):
         record = done.get(case["id"])
         if record is None or record["inputs"] != [case["image"]]:
-            record = {**_attempt(case, pipeline, write), "bundle": made_by}
+            record = {**_attempt(case, pipeline, write), "bundle": made_by, "select": select}
             append_line(output_dir / MANIFEST, record)
         records.append(record)
     finished = sum(record["status"] == "done" for record in records)
@@ -106,6 +111,7 @@ def predict_case(
     inferer: Inferer,
     postprocessing: Compose,
     check: Callable[[Volume], None] | None = None,
+    select: Mapping[str, str] | None = None,
     timings_s: dict[str, float] | None = None,
 ) -> tuple[np.ndarray, Volume]:
     """Return the label map (I, J, K), uint8, of one case on its own grid, and the volume it is of.
@@ -115,7 +121,7 @@ def predict_case(
     timings_s = {} if timings_s is None else timings_s
     device = next(network.parameters()).device
     with _timed(timings_s, "read"):
-        volume = read_volume(case["image"])
+        volume = read_volume(case["image"], **(select or {}))
     if check is not None:
         check(volume)
     with _timed(timings_s, "preprocess"):
@@ -178,7 +184,7 @@ def _done(output_dir: Path, wanted: Mapping[str, Any]) -> dict[str, dict[str, An
 
 
 def _is_done(record: Mapping[str, Any], output_dir: Path, wanted: Mapping[str, Any]) -> bool:
-    if record["status"] != "done" or record["bundle"] != wanted["bundle"]:
+    if record["status"] != "done" or any(record.get(key) != wanted[key] for key in ("bundle", "select")):
         return False
     made = {output.get("format", "nifti"): output for output in record["outputs"]}
     if not set(wanted["formats"]) <= set(made):

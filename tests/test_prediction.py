@@ -5,6 +5,7 @@ import shutil
 
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import torch
 from conftest import BUNDLES, SAMPLES
@@ -77,6 +78,32 @@ def test_another_input_of_the_same_name_is_not_done(weights, tmp_path):
     assert len(lines(tmp_path / "out")) == 2
     image = nibabel.load(SAMPLES / "mr/images/mr_01.nii.gz")
     assert nibabel.load(tmp_path / "out/same.nii.gz").shape == image.shape
+
+
+def test_the_series_of_the_bundle_s_modality_is_taken_or_the_one_that_is_named(weights, tmp_path):
+    series = tmp_path / "study" / "mr"
+    shutil.copytree(SAMPLES / "mr_held_back/images/mr_19", series)
+    for name, fields in {
+        "pet": {"Modality": "PT", "SeriesInstanceUID": "1.2.3"},
+        "second": {"SeriesDescription": "Second", "SeriesInstanceUID": "1.2.4"},
+    }.items():
+        if name == "second":
+            first = predict(
+                BUNDLE, [{"id": "a", "image": str(tmp_path / "study")}], tmp_path / "out", weights=weights
+            )
+            assert first[0]["status"] == "done"
+        shutil.copytree(series, tmp_path / "study" / name)
+        for file in (tmp_path / "study" / name).iterdir():
+            ds = pydicom.dcmread(file)
+            ds.update(fields)
+            ds.save_as(file)
+    case = [{"id": "b", "image": str(tmp_path / "study")}]
+    (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights)
+    assert record["codes"] == ["DICOM_SEVERAL_SERIES"]
+    (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights, description="second")
+    assert (record["status"], record["select"]) == ("done", {"description": "second", "modality": "MR"})
+    (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights, modality="CT")
+    assert record["codes"] == ["DICOM_NO_SUCH_SERIES"]
 
 
 def test_other_weights_do_not_count_as_done(weights, tmp_path):
