@@ -3,7 +3,8 @@
 A study flows through the modules in this order::
 
     cases        find cases, split them, check them
-    read         NIfTI and DICOM to an array and its RAS+ affine, or a refusal by name
+    read         NIfTI, DICOM and others to an array and its RAS+ affine, or a refusal by name;
+                 codes lists the names, inspection shows what would be read
     preprocess   the one definition of preprocessing; augment adds what training varies
     networks     UNet in 2D and 3D from a few numbers
     training     what MONAI's trainer lacks: validation in mm, checkpoints, resume; beside it

@@ -61,6 +61,11 @@ CODES: dict[str, Problem] = {
         "the images are shown inverted (`MONOCHROME1`); the values are read as stored and rescaled",
         "nothing to do for CT; otherwise check that high values mean what the model expects",
     ),
+    "DICOM_MOSAIC": Problem(
+        REFUSED,
+        "a Siemens mosaic: all slices of a volume as tiles of one picture",
+        "export single slices, or enhanced MR",
+    ),
     "DICOM_MULTIFRAME": Problem(
         REFUSED,
         "a multi-frame object that does not say where each frame lies",

@@ -39,6 +39,11 @@ def series(tmp_path, image):
     return tmp_path / "series"
 
 
+def next_key(fields):
+    """Name a parameter by its first key."""
+    return next(iter(fields))
+
+
 def edit(file, **fields):
     ds = pydicom.dcmread(file)
     for name, value in fields.items():
@@ -105,6 +110,12 @@ def test_a_missing_slice_is_refused_by_every_way_in(series):
 def test_one_bad_slice_refuses_the_series(series, fields, code):
     edit(files(series)[2], **fields)
     assert code_of(series) == code
+
+
+def test_a_mosaic_is_no_slice(series):
+    for file in files(series):
+        edit(file, ImageType=["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"])
+    assert code_of(series) == "DICOM_MOSAIC"
 
 
 @pytest.mark.parametrize("degrees", [0.2, 5, 20])
@@ -196,7 +207,7 @@ def test_a_cine_is_split_by_each_slice_s_own_times(series, image):
         {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]},
         {"PixelSpacing": [1.5, 1]},
     ],
-    ids=lambda fields: next(iter(fields)),
+    ids=next_key,
 )
 def test_merged_series_are_read_apart(series, image, fields):
     """The second one lies between the slices of the first, so that together they would look even."""
@@ -380,13 +391,17 @@ def test_enhanced_multi_frame(multiframe, series, image):
     assert volume.frames == (2, 4, 5, 1, 3)
 
 
-def test_time_points_of_a_multi_frame_file_are_split(multiframe, image):
+@pytest.mark.parametrize(
+    "told_by", [{"TemporalPositionIndex": (1, 2)}, {"DimensionIndexValues": ([1, 1], [1, 2])}], ids=next_key
+)
+def test_time_points_of_a_multi_frame_file_are_split(multiframe, image, told_by):
+    ((keyword, values),) = told_by.items()
     ds = pydicom.dcmread(multiframe)
     second = copy.deepcopy(list(ds.PerFrameFunctionalGroupsSequence))
-    for time, groups in enumerate((ds.PerFrameFunctionalGroupsSequence, second), start=1):
+    for value, groups in zip(values, (ds.PerFrameFunctionalGroupsSequence, second), strict=True):
         for frame in groups:
             content = Dataset()
-            content.TemporalPositionIndex = time
+            setattr(content, keyword, value)
             frame.FrameContentSequence = [content]
     ds.PerFrameFunctionalGroupsSequence.extend(second)
     ds.PixelData, ds.NumberOfFrames = ds.PixelData + bytes(len(ds.PixelData)), 10

@@ -65,6 +65,13 @@ PHASES = (
     "AcquisitionDateTime",
     "AcquisitionTime",
 )
+GROUPS = (  # functional groups, PS3.3 C.7.6.16 and those of CT, MR and PET
+    *("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"),
+    *("PixelValueTransformationSequence", "FrameContentSequence", "TemporalPositionSequence"),
+    *("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence"),
+    *("CTReconstructionSequence", "MREchoSequence", "MRDiffusionSequence", "MRModifierSequence"),
+    *("MRTimingAndRelatedParametersSequence", "CardiacSynchronizationSequence"),
+)
 TRAITS = (*STRICT, *IDENTITY, *PHASES)
 KEYWORDS = (
     *(key for key in TRAITS if key not in ("FrameType", "StackID")),
@@ -261,6 +268,10 @@ def _slices(path: Path, ds: Dataset, where: tuple[int, int], codes: tuple[str, .
             f"{path} says that it has {frames} frames and where {len(groups)} of them lie; export it as "
             "enhanced CT or MR, or as single frames",
         )
+    if "MOSAIC" in _text(ds, "ImageType"):
+        raise InputError(
+            "DICOM_MOSAIC", f"{path} holds all slices of a volume as tiles of one picture; export single slices"
+        )
     size = (_integer(ds, "Rows", 0), _integer(ds, "Columns", 0))
     pixels = _pixels(path, ds, where, size, frames)
     if _text(ds, "PhotometricInterpretation") == "MONOCHROME1":
@@ -272,7 +283,7 @@ def _slices(path: Path, ds: Dataset, where: tuple[int, int], codes: tuple[str, .
     slices = []
     for number, levels in enumerate(places, start=1 if groups else 0):
         if groups:
-            traits = {key: _first(levels, key, _trait) for key in TRAITS} | {"file": uid}
+            traits = {key: _first(levels, key, _trait) for key in TRAITS} | {"file": uid} | _dimensions(levels)
         scaling, scaling_codes = _scaling(levels)
         slices.append(
             Slice(
@@ -292,8 +303,15 @@ def _slices(path: Path, ds: Dataset, where: tuple[int, int], codes: tuple[str, .
 
 
 def _groups(item: Dataset) -> list[Dataset]:
-    """Return the functional groups of one frame (PS3.3 C.7.6.16), each the single item of its sequence."""
-    return [element.value[0] for element in item if element.VR == "SQ" and element.value]
+    """Return the functional groups of one frame, or of all, that say where it lies or what it shows."""
+    found = [item.get(keyword) for keyword in GROUPS if keyword in item]
+    return [sequence[0] for sequence in found if sequence]
+
+
+def _dimensions(levels: Sequence[Dataset]) -> dict[str, Any]:
+    """Return each of a frame's DimensionIndexValues (PS3.3 C.7.6.17) as a trait of its own."""
+    values = next((level.DimensionIndexValues for level in levels if "DimensionIndexValues" in level), None)
+    return {f"dimension {n}": value for n, value in enumerate(np.atleast_1d([] if values is None else values))}
 
 
 def _place(path: Path, levels: Sequence[Dataset]) -> dict[str, Any]:

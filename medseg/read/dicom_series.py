@@ -125,7 +125,7 @@ def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice],
     places = _places(slices)
     if len(places) == len(slices):
         return [_stack(name, [place[0] for place in places])]
-    for trait in ("file", *PHASES):
+    for trait in ("file", *PHASES, *sorted(key for key in slices[0].traits if key.startswith("dimension"))):
         parts = _parts(slices, lambda s, key=trait: s.traits.get(key))  # type: ignore[misc]
         if len(parts) > 1 and all(_is_grid(part) for part in parts):
             return [stack for part in parts for stack in _volumes(name, part, identical)]
