@@ -30,7 +30,7 @@ def test_refusals_have_a_remedy_and_an_exit_status(save, tmp_path):
     assert by_name["good.nii.gz"]["verdict"] == "ok"
     bad = by_name["bad.nii"]
     assert bad["verdict"] == "refused"
-    assert bad["remedy"] == [CODES[code][1].replace("`", "") for code in bad["codes"]] != []
+    assert bad["remedy"] == [CODES[code].remedy.replace("`", "") for code in bad["codes"]] != []
     table = medseg("inspect", tmp_path, check=False).stdout
     assert "refused" in table
     assert bad["codes"][0] in table

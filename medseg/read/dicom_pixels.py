@@ -14,7 +14,7 @@ from pydicom import uid
 from pydicom.pixels import iter_pixels
 
 from medseg.errors import InputError
-from medseg.read.dicom_header import Pixels, Slice
+from medseg.read.dicom_slice import Pixels, Slice
 from medseg.read.volume import check_fits
 
 THREADS = min(8, os.cpu_count() or 1)

@@ -13,7 +13,8 @@ from math import radians
 import numpy as np
 
 from medseg.errors import InputError
-from medseg.read.dicom_header import IDENTITY, PHASES, STRICT, Slice
+from medseg.read.dicom_slice import Slice
+from medseg.read.dicom_values import IDENTITY, PHASES, STRICT
 
 POSITION_TOLERANCE_MM = 0.1  # how far a slice may lie from the even grid; some exports round to 0.1
 POSITION_TOLERANCE_STEPS = 0.1  # the same for thin slices, in parts of their distance
