@@ -21,7 +21,7 @@ TOLERANCE_MM = 0.02
 ROUNDED_TOLERANCE_MM = 0.11  # where the reader says GEOMETRY_ROUNDED_POSITIONS
 SCOUT_RAD = np.radians(25)  # a reader that says DICOM_SCOUT may have left out what is turned further than this
 CANDIDATES = 12  # images that may lie at one place
-VERDICTS = ("right", "refused", "warned", "wrong", "lost")
+VERDICTS = ("right", "refused", "warned", "wrong", "lost", "hung")
 
 
 @dataclass(frozen=True)

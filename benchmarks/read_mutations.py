@@ -7,6 +7,7 @@ medseg read wrongly follows it, by seed, on the standard error stream.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import platform
 import sys
@@ -20,11 +21,12 @@ from pathlib import Path
 from time import perf_counter
 
 from dicom_judge import VERDICTS, Reading, judge, monai_reader, read_by_medseg
-from dicom_mutations import write_case
+from dicom_mutations import Case, write_case
 from mutation_kinds import KINDS
 
 MEDSEG, PEERS = "medseg", ("PydicomReader", "ITKReader")
 CHUNK = 25
+HANG_S = 10
 Result = tuple[int, tuple[str, ...], dict[str, tuple[str, str]]]
 
 
@@ -60,7 +62,27 @@ def run_case(seed: int, *, peers: bool) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         case = write_case(Path(folder), seed)
         names = (MEDSEG, *PEERS) if peers else (MEDSEG,)
-        return seed, case.kinds, {name: judge(case, _reader(name)(case.folder)) for name in names}
+        return seed, case.kinds, {name: _verdict(name, case) for name in names}
+
+
+def _verdict(name: str, case: Case) -> tuple[str, str]:
+    """Judge in a process of its own what may never come back: ITK's C++ loops for ever on some broken numbers."""
+    read = _reader(name)
+    if name != "ITKReader":
+        return judge(case, read(case.folder))
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=lambda: theirs.send(judge(case, read(case.folder))))
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv() if ours.poll(HANG_S) else ("hung", f"no answer after {HANG_S} s")
+    except EOFError:
+        return "hung", "the process died"
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
 
 
 @cache
