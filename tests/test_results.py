@@ -124,7 +124,7 @@ def test_nothing_written_or_printed_quotes_a_header(run, tmp_path, monkeypatch, 
     """An unexpected error's text may quote what it stumbled over; its type and place may be told."""
     write_series(tmp_path / "in", pixels((20, 20, 20)), PatientName="Secret^Patient", PatientSex="SECRET")
 
-    def stumble(_):
+    def stumble(_, **__):
         try:
             raise KeyError("Secret^Patient")
         except KeyError as error:

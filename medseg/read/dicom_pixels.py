@@ -38,6 +38,15 @@ def read_pixels(slices: Sequence[Slice]) -> np.ndarray:
     InputError
         `DICOM_PIXELS_UNREADABLE`, `FILE_TRUNCATED`, `FILE_TOO_LARGE`.
     """
+    try:
+        return _read(slices)
+    except MemoryError:
+        raise InputError(
+            "FILE_TOO_LARGE", f"{slices[0].path}: its pixels need more memory than there is"
+        ) from None
+
+
+def _read(slices: Sequence[Slice]) -> np.ndarray:
     dtypes = {_stored_dtype(s.pixels) for s in slices}
     dtype = np.result_type(*dtypes)
     if dtype.kind == "f":  # uint64 beside int64
@@ -89,10 +98,8 @@ def _fill(stored: np.ndarray, slices: Sequence[Slice], ks: Sequence[int]) -> Non
         decoded = iter_pixels(source, raw=True, indices=frames, decoding_plugin=decoder)
         for k, frame in zip(ks, decoded, strict=True):
             stored[k] = frame
-    except InputError:
+    except (InputError, MemoryError):
         raise
-    except MemoryError:
-        raise InputError("FILE_TOO_LARGE", f"{path}: its pixels need more memory than there is") from None
     except Exception as error:  # each decoder raises its own
         raise InputError(
             "DICOM_PIXELS_UNREADABLE",
