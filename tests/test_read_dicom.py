@@ -14,6 +14,7 @@ import SimpleITK
 from make import write_dicom_series
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     HTJ2KLossless,
@@ -235,6 +236,18 @@ def test_compressed_transfer_syntaxes(tmp_path, syntax):
     expected = pixels % 256 if lossy else pixels
     assert np.abs(array[:, :, 1].astype(int) - expected.T).max() <= lossy * 20
     assert np.abs(array[:, :, 1].astype(int) - expected.T).mean() <= lossy
+
+
+@pytest.mark.parametrize("name", ["JPGExtended.dcm", "JPEG-lossy.dcm"])
+def test_jpeg_of_12_bits_as_itk_decodes_it(tmp_path, name):
+    ds = pydicom.dcmread(pydicom.data.get_testdata_file(name))
+    ds.SOPClassUID, ds.PixelSpacing = CTImageStorage, [1, 1]
+    ds.ImagePositionPatient, ds.ImageOrientationPatient = [0, 0, 0], [1, 0, 0, 0, 1, 0]
+    ds.save_as(tmp_path / name)
+    itk = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / name)))
+    array = read_volume(tmp_path / name).array
+    assert array.max() > 255
+    np.testing.assert_array_equal(array, itk.T)
 
 
 def test_no_preamble_is_read_and_said(series):

@@ -14,13 +14,14 @@ from pydicom import uid
 from pydicom.pixels import iter_pixels
 
 from medseg.errors import InputError
+from medseg.read import jpeg_plugin
 from medseg.read.dicom_slice import Pixels, Slice
 from medseg.read.volume import check_fits
 
+jpeg_plugin.register()
 THREADS = min(8, os.cpu_count() or 1)
 DECODERS = {  # one for each, so that the same bytes give the same pixels on every machine
-    uid.JPEGBaseline8Bit: "pillow",
-    **dict.fromkeys((uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1), "gdcm"),
+    **dict.fromkeys(jpeg_plugin.SYNTAXES, jpeg_plugin.NAME),
     **dict.fromkeys((uid.JPEGLSLossless, uid.JPEGLSNearLossless), "pyjpegls"),
     **dict.fromkeys((uid.JPEG2000Lossless, uid.JPEG2000), "pylibjpeg"),
     **dict.fromkeys((uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K), "pylibjpeg"),

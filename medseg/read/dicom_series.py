@@ -95,12 +95,11 @@ def _apart_mm(a: Slice, b: Slice) -> float:
 def _edges_mm(s: Slice) -> np.ndarray:
     """Return the vectors (2, 3) from the first pixel to the last of its row and of its column, LPS."""
     rows, columns = s.size
+    between_rows, between_columns = s.spacing_mm
     return np.array(
         [
-            np.multiply(
-                s.cosines[:3], s.spacing_mm[1] * (columns - 1)
-            ),  # spacing is (between rows, between columns)
-            np.multiply(s.cosines[3:], s.spacing_mm[0] * (rows - 1)),
+            np.multiply(s.cosines[:3], between_columns * (columns - 1)),
+            np.multiply(s.cosines[3:], between_rows * (rows - 1)),
         ]
     )
 
@@ -225,8 +224,9 @@ def _stack(name: str, slices: Sequence[Slice]) -> Stack:
     off_mm += max(_apart_mm(s, first) for s in slices)
     codes += ["GEOMETRY_ROUNDED_POSITIONS"] * (off_mm > ROUNDING_MM)
     lps = np.eye(4)
-    lps[:3, 0] = np.multiply(first.cosines[:3], first.spacing_mm[1])
-    lps[:3, 1] = np.multiply(first.cosines[3:], first.spacing_mm[0])
+    between_rows, between_columns = first.spacing_mm
+    lps[:3, 0] = np.multiply(first.cosines[:3], between_columns)
+    lps[:3, 1] = np.multiply(first.cosines[3:], between_rows)
     lps[:3, 2] = step
     lps[:3, 3] = positions[0]
     return Stack(tuple(slices), LPS_TO_RAS @ lps, tuple(dict.fromkeys(codes)))
