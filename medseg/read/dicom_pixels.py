@@ -22,7 +22,6 @@ jpeg_plugin.register()
 THREADS = min(8, os.cpu_count() or 1)
 DECODERS = {  # one for each, so that the same bytes give the same pixels on every machine
     **dict.fromkeys(jpeg_plugin.SYNTAXES, jpeg_plugin.NAME),
-    **dict.fromkeys((uid.JPEGLSLossless, uid.JPEGLSNearLossless), "pyjpegls"),
     **dict.fromkeys((uid.JPEG2000Lossless, uid.JPEG2000), "pylibjpeg"),
     **dict.fromkeys((uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K), "pylibjpeg"),
     uid.RLELossless: "pydicom",  # pylibjpeg's panics on damaged data, past any `except Exception`

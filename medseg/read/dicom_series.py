@@ -118,8 +118,8 @@ def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice],
     """Return the volumes of slices in parallel planes, told apart by their headers where they must be."""
     for trait in (*STRICT, *IDENTITY):
         parts = _parts(slices, lambda s, key=trait: s.traits.get(key))  # type: ignore[misc]
-        strict = trait in STRICT or len(slices) == 2  # two slices are even however they came together
-        apart = strict and all(part[0].traits.get(trait) is not None for part in parts)
+        told = trait in STRICT and all(part[0].traits.get(trait) is not None for part in parts)
+        apart = told or len(slices) == 2  # two slices are even however they came together
         if len(parts) > 1 and (apart or all(_is_grid(part) for part in parts)):
             return [stack for part in parts for stack in _volumes(name, part, identical)]
     places = _places(slices)
