@@ -57,3 +57,36 @@ def monai_bundle(job: str, config: Path, *overrides: object, cwd: Path | None = 
 def medseg(*arguments: object, cwd: Path | None = None, check: bool = True):
     """Run the ``medseg`` command."""
     return run("-m", "medseg.cli", *arguments, cwd=cwd, check=check)
+
+
+SERIES_SPACING_MM = (2.0, 3.0, 4.0)
+
+
+@pytest.fixture
+def image() -> np.ndarray:
+    """What `series` holds (column, row, slice): a different number in every voxel."""
+    return np.arange(6 * 7 * 5, dtype=np.uint16).reshape(6, 7, 5)
+
+
+@pytest.fixture
+def series(tmp_path, image) -> Path:
+    """The folder of an MR series of 5 slices, `SERIES_SPACING_MM` apart."""
+    from make import write_dicom_series
+
+    write_dicom_series(tmp_path / "series", image, SERIES_SPACING_MM, "test")
+    return tmp_path / "series"
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """Random weights of the hippocampus's 3D network."""
+    import torch
+
+    from medseg.bundle import read_metadata
+    from medseg.networks import unet
+
+    torch.manual_seed(0)
+    numbers = read_metadata(BUNDLES / "hippocampus_mr_unet3d")["medseg"]
+    path = tmp_path_factory.mktemp("weights") / "random.pt"
+    torch.save(unet(patch_size=numbers["patch_size"], **numbers["network"]).state_dict(), path)
+    return path

@@ -6,25 +6,12 @@ import shutil
 import nibabel
 import numpy as np
 import pydicom
-import pytest
 import torch
 from conftest import BUNDLES, SAMPLES
 
 from medseg import predict
-from medseg.bundle import read_metadata
-from medseg.networks import unet
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """Random weights of the 3D bundle's network."""
-    torch.manual_seed(0)
-    numbers = read_metadata(BUNDLE)["medseg"]
-    path = tmp_path_factory.mktemp("weights") / "random.pt"
-    torch.save(unet(patch_size=numbers["patch_size"], **numbers["network"]).state_dict(), path)
-    return path
 
 
 def lines(output) -> list[dict]:

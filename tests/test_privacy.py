@@ -10,13 +10,10 @@ import warnings
 
 import pydicom
 import pytest
-import torch
 from conftest import BUNDLES, SAMPLES, medseg
 
 from medseg import InputError, inspect, predict, read_study, read_volume
-from medseg.bundle import read_metadata
 from medseg.evaluation import evaluate_cases
-from medseg.networks import unet
 from medseg.read import scan
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
@@ -160,19 +157,16 @@ def test_errors_do_not_quote_the_header(planted, listening, raw):
     assert found_in(listening.getvalue()) <= planted_uid
 
 
-def test_nothing_is_written_but_into_the_patient_s_own_objects(planted, tmp_path, listening):
+def test_nothing_is_written_but_into_the_patient_s_own_objects(planted, tmp_path, listening, weights):
     broken = tmp_path / "in" / "broken"
     shutil.copytree(planted, broken)
     break_headers(broken, PixelSpacing=b"Zebedaeus ")
     listening.truncate(0)
-    torch.manual_seed(0)
-    numbers = read_metadata(BUNDLE)["medseg"]
-    torch.save(unet(patch_size=numbers["patch_size"], **numbers["network"]).state_dict(), tmp_path / "w.pt")
     records = predict(
         BUNDLE,
         tmp_path / "in",
         tmp_path / "out",
-        weights=tmp_path / "w.pt",
+        weights=weights,
         device="cpu",
         formats=["nifti", "dicom-seg", "rtstruct"],
     )

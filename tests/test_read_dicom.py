@@ -11,6 +11,7 @@ import pydicom
 import pydicom.data
 import pytest
 import SimpleITK
+from conftest import SERIES_SPACING_MM
 from make import write_dicom_series
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -29,21 +30,6 @@ from pydicom.uid import (
 from medseg import InputError, read_study, read_volume
 from medseg.preprocess import IMAGE
 from medseg.read import LoadStudyd, StudyReader, scan
-
-SPACING_MM = (2.0, 3.0, 4.0)
-
-
-@pytest.fixture
-def image():
-    """A different number in every voxel."""
-    return np.arange(6 * 7 * 5, dtype=np.uint16).reshape(6, 7, 5)
-
-
-@pytest.fixture
-def series(tmp_path, image):
-    """A DICOM series of 5 slices, 2×3×4 mm."""
-    write_dicom_series(tmp_path / "series", image, SPACING_MM, "test")
-    return tmp_path / "series"
 
 
 def edit(folder, change):
@@ -64,7 +50,7 @@ def test_dicom_lies_where_itk_puts_it(series):
         world_lps = itk.TransformIndexToPhysicalPoint(index)
         ours = volume.affine @ (*index, 1)
         np.testing.assert_allclose(ours[:3] * (-1, -1, 1), world_lps, atol=1e-9)
-    np.testing.assert_allclose(volume.spacing_mm, SPACING_MM)
+    np.testing.assert_allclose(volume.spacing_mm, SERIES_SPACING_MM)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +203,7 @@ def test_compressed_transfer_syntaxes(tmp_path, syntax):
     pixels = PIXELS[:6] if syntax == JPEGLosslessSV1 else PIXELS
     if COMPRESSED.get(syntax, 1) is None:  # encoders want more than a few pixels
         pixels = np.kron(pixels, np.ones((4, 4), np.uint16))
-    write_dicom_series(tmp_path / "series", np.repeat(pixels.T[..., None], 3, 2), SPACING_MM, "compressed")
+    write_dicom_series(tmp_path / "series", np.repeat(pixels.T[..., None], 3, 2), SERIES_SPACING_MM, "compressed")
     for file in sorted((tmp_path / "series").iterdir()):
         ds = pydicom.dcmread(file)
         if syntax == JPEGBaseline8Bit:

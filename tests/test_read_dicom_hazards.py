@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pydicom
 import pytest
-from make import write_dicom_series
+from conftest import SERIES_SPACING_MM
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     BasicTextSRStorage,
@@ -22,21 +22,6 @@ from pydicom.uid import (
 from medseg import InputError, read_study, read_volume
 from medseg.preprocess import IMAGE
 from medseg.read import LoadStudyd, scan
-
-SPACING_MM = (2.0, 3.0, 4.0)
-
-
-@pytest.fixture
-def image():
-    """A different number in every voxel."""
-    return np.arange(6 * 7 * 5, dtype=np.uint16).reshape(6, 7, 5)
-
-
-@pytest.fixture
-def series(tmp_path, image):
-    """A DICOM series of 5 slices, 2×3×4 mm."""
-    write_dicom_series(tmp_path / "series", image, SPACING_MM, "test")
-    return tmp_path / "series"
 
 
 def next_key(fields):
@@ -143,7 +128,7 @@ def test_a_single_slice_says_so(series):
         file.unlink()
     volume = read_volume(series)
     assert volume.codes == ("GEOMETRY_SINGLE_SLICE",)
-    np.testing.assert_allclose(volume.spacing_mm, SPACING_MM)
+    np.testing.assert_allclose(volume.spacing_mm, SERIES_SPACING_MM)
 
 
 # --- several volumes ------------------------------------------------------------------------------------------

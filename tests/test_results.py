@@ -6,15 +6,12 @@ import shutil
 import numpy as np
 import pydicom
 import pytest
-import torch
 from conftest import BUNDLES, SAMPLES
 from dicom_series import pixels, write_series
 from typer.testing import CliRunner
 
 from medseg import InputError, evaluate, predict, prediction, read_volume, results
-from medseg.bundle import read_metadata
 from medseg.cli import app
-from medseg.networks import unet
 from medseg.write import sha256_of
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
@@ -22,16 +19,6 @@ SERIES = SAMPLES / "mr_held_back/images/mr_19"
 NIFTI = SAMPLES / "mr_held_back/images/mr_16.nii.gz"
 ALL = ("nifti", "dicom-seg", "rtstruct")
 FILES = ["mr_19.nii.gz", "mr_19.seg.dcm", "mr_19.rtstruct.dcm"]
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """Random weights of the 3D bundle's network."""
-    torch.manual_seed(0)
-    numbers = read_metadata(BUNDLE)["medseg"]
-    path = tmp_path_factory.mktemp("weights") / "random.pt"
-    torch.save(unet(patch_size=numbers["patch_size"], **numbers["network"]).state_dict(), path)
-    return path
 
 
 @pytest.fixture
