@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 
 from medseg.errors import InputError
 from medseg.read import Volume, is_readable, looks_like_dicom, read_volume
+from medseg.read.dicom import walk
 from medseg.write import write_json
 
 Case = dict[str, str]
@@ -104,11 +104,10 @@ def _images_in(folder: Path) -> list[Case]:
 def dicom_folders(folder: Path) -> list[Path]:
     """Return the folders below `folder`, however deep, that hold DICOM files; what is below these is theirs."""
     found: list[Path] = []
-    for parent, names, _ in os.walk(folder):
-        kept = sorted(name for name in names if not name.startswith("."))
-        here = [name for name in kept if _holds_dicom(Path(parent, name))]
+    for parent, names, _ in walk(folder):
+        here = [name for name in names if _holds_dicom(Path(parent, name))]
         found += [Path(parent, name) for name in here]
-        names[:] = [name for name in kept if name not in here]
+        names[:] = [name for name in names if name not in here]
     return sorted(found)
 
 

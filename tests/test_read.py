@@ -14,7 +14,7 @@ def test_a_folder_of_every_format(save, tmp_path):
     save("deep/er/a.nii.gz", array, np.diag([-1.0, -1, 1, 1]))
     for name in ("b.nrrd", "c.mha"):
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array.T), tmp_path / name)
-    (tmp_path / "mr_19").symlink_to(SAMPLES / "mr_held_back/images/mr_19")  # a link out of the folder
+    (tmp_path / "deep" / "back").symlink_to(tmp_path)  # a link that leads round in a circle
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "._a.nii.gz").write_bytes(b"what macOS leaves behind")
     volumes = read_study(tmp_path)
@@ -22,7 +22,9 @@ def test_a_folder_of_every_format(save, tmp_path):
     for volume in volumes:
         np.testing.assert_array_equal(volume.array, array)
         np.testing.assert_allclose(volume.affine, np.diag([-1.0, -1, 1, 1]))
-    with pytest.raises(InputError, match="3 volumes"):
+    (tmp_path / "mr_19").symlink_to(SAMPLES / "mr_held_back/images/mr_19")
+    assert len(read_study(tmp_path)) == 4
+    with pytest.raises(InputError, match="4 volumes"):
         read_volume(tmp_path)
 
 

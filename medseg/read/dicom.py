@@ -36,12 +36,18 @@ def scan_dicom(paths: Iterable[Path]) -> list[Finding]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return the files of a folder and its subfolders, without hidden ones and links out of it, sorted."""
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
+    """Return the files of a folder and its subfolders, hidden ones left out, sorted; links are followed."""
+    found = [Path(parent, name) for parent, _, names in walk(folder) for name in names]
     return [path for path in found if path.is_file() and not is_dicomdir(path)]
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Go through a folder as `os.walk` does, sorted, each folder once even where links lead back to it."""
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(parent))
+        folders[:] = sorted(n for n in folders if n[0] != "." and os.path.realpath(Path(parent, n)) not in seen)
+        yield parent, folders, sorted(name for name in names if name[0] != ".")
 
 
 def is_dicomdir(path: Path) -> bool:
