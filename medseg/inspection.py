@@ -47,7 +47,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         axes = "".join(nibabel.aff2axcodes(finding.affine))
     return {
         "source": str(finding.source[0] if len(finding.source) == 1 else commonpath(finding.source)),
-        "files": len(finding.source),
+        "files": len(set(finding.source)),
         "modality": finding.modality,
         "series_uid": finding.series_uid,
         "shape": list(finding.shape) if finding.shape else None,

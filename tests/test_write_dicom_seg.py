@@ -90,6 +90,27 @@ def test_frames_of_an_enhanced_file_are_referred_to_by_number(seg_type, tmp_path
     np.testing.assert_array_equal(by_pydicom(tmp_path / "a.seg.dcm", volume), labels)
 
 
+def test_a_volume_of_several_multi_frame_files(tmp_path):
+    """As scanners split a large object (a concatenation, PS3.3 C.7.6.16.2.2.4)."""
+    for n, order in enumerate(([4, 1], [0, 3, 2])):
+        write_enhanced(tmp_path / "in" / str(n), pixels(), OBLIQUE, order)
+        ds = pydicom.dcmread(tmp_path / "in" / str(n) / "enhanced.dcm")
+        ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = "1.2.3", "1.2.4", "1.2.5"
+        ds.save_as(tmp_path / "in" / str(n) / "enhanced.dcm")
+    volume = read_volume(tmp_path / "in")
+    np.testing.assert_array_equal(volume.array, pixels())
+    assert [(path.parent.name, frame) for path, frame in zip(volume.source, volume.frames, strict=True)] == [
+        ("1", 1),
+        ("0", 2),
+        ("1", 3),
+        ("1", 2),
+        ("0", 1),
+    ]
+    labels = labels_of(volume)
+    write_dicom_seg(tmp_path / "a.seg.dcm", labels, volume, META)
+    np.testing.assert_array_equal(by_pydicom(tmp_path / "a.seg.dcm", volume), labels)
+
+
 def test_vendors_series_come_back_to_the_voxel(real_data, tmp_path):
     for vendor in ("siemens", "ge", "philips_enhanced", "compressed_rle"):
         volume = read_volume(real_data / "dicom/vendors" / vendor / "series")

@@ -122,7 +122,9 @@ def _refused(files: Sequence[DicomFile], error: InputError | None, verdict: str 
 def _volume(stack: Stack, file: DicomFile, left_out: tuple[str, ...]) -> Finding:
     rows, columns = stack.slices[0].size
     frames = tuple(s.frame for s in stack.slices if s.frame)
-    source = tuple(dict.fromkeys(s.path for s in stack.slices)) if frames else tuple(s.path for s in stack.slices)
+    source = tuple(s.path for s in stack.slices)
+    if frames and len(set(source)) == 1:
+        source = source[:1]
     codes = tuple(dict.fromkeys((*stack.codes, *left_out)))
     return Finding(
         source,

@@ -30,7 +30,7 @@ class Volume:
     source
         The files, in slice order; one file where it holds the whole volume.
     frames
-        For a multi-frame DICOM file, the number (from 1) of each slice's frame; empty otherwise.
+        For multi-frame DICOM, the number (from 1) of each slice's frame in its file; empty otherwise.
     """
 
     array: np.ndarray

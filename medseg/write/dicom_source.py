@@ -93,7 +93,8 @@ def read_source(volume: Volume, labels: np.ndarray) -> Source:
     check_is_dicom(volume)
     if labels.shape != volume.array.shape:
         raise _off_grid(f"labels have shape {labels.shape}, the volume {volume.array.shape}")
-    headers = [_read_header(path) for path in volume.source]
+    by_path = {path: _read_header(path) for path in dict.fromkeys(volume.source)}
+    headers = [by_path[path] for path in volume.source]
     frames = volume.frames or (None,) * len(headers)
     if len(headers) == 1:
         headers *= len(frames)
