@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from mutation_kinds import KINDS, Draft, Drafts, text
+from mutation_drafts import Draft, Drafts, text
+from mutation_kinds import KINDS
 from pydicom import dcmwrite
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
