@@ -183,7 +183,11 @@ def _picture(
     case: Case, values: Mapping[int, Mapping[str, float]], names: Mapping[int, str], folder: Path, place: int
 ) -> None:
     prediction, reference = read_volume(case["prediction"]), read_volume(case["label"])
-    image = read_volume(case["image"]) if "image" in case else None
+    try:
+        image = read_volume(case["image"]) if "image" in case else None
+    except InputError as error:  # a folder of several series, say: the numbers stand without it
+        log.warning("%s: drawn without its image (%s)", case["id"], error.code)
+        image = None
     if image is not None and not may_be_shown(image.codes):
         log.warning("%s: no picture, since text is burned into its image", case["id"])
         return

@@ -3,13 +3,14 @@
 import csv
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 from conftest import BUNDLES, SAMPLES
 
 from medseg import InputError, evaluate
-from medseg.evaluation import statistics, summarize
+from medseg.evaluation import evaluate_cases, statistics, summarize
 from medseg.metrics import compare
 
 
@@ -104,3 +105,13 @@ def test_samples_against_themselves_are_perfect(tmp_path):
     summary = evaluate(labels, labels, tmp_path)
     assert summary["mean"]["dice"]["mean"] == 1
     assert summary["mean"]["hd95_mm"]["mean"] == 0
+
+
+def test_an_image_that_cannot_be_read_costs_its_background_alone(tmp_path):
+    shutil.copytree(SAMPLES / "mr_held_back/images/mr_19", tmp_path / "series")
+    sorted((tmp_path / "series").iterdir())[3].unlink()
+    label = str(SAMPLES / "mr_held_back/labels/mr_19.nii.gz")
+    case = {"id": "case", "image": str(tmp_path / "series"), "label": label, "prediction": label}
+    summary = evaluate_cases([case], tmp_path / "out", names={1: "anterior", 2: "posterior"})
+    assert summary["mean"]["dice"]["mean"] == 1
+    assert list((tmp_path / "out/overlays").iterdir())
