@@ -6,11 +6,8 @@ lies where its header puts it.
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,13 +18,15 @@ from medseg.errors import InputError
 from medseg.read.dicom_header import DicomFile, Skipped, read_header
 from medseg.read.dicom_pixels import identical, read_pixels
 from medseg.read.dicom_series import Stack, stacks
+from medseg.read.dicom_values import quiet
 from medseg.read.volume import Finding, Volume
+from medseg.read.voxels import is_constant
 
 
 def scan_dicom(paths: Iterable[Path]) -> list[Finding]:
     """Say what volumes these files form, by their headers; files that are not DICOM are passed over."""
     series: dict[object, list[DicomFile]] = {}
-    with _quiet():
+    with quiet():
         for path in paths:
             file = read_header(path)
             if file is not None:
@@ -60,7 +59,7 @@ def files_of_dicomdir(path: Path) -> tuple[list[Path], list[Finding]]:
     root = path.parent.resolve()
     files, refused = [], []
     try:
-        with _quiet():
+        with quiet():
             records = pydicom.dcmread(path).get("DirectoryRecordSequence") or []
             named = [record.ReferencedFileID for record in records if record.get("ReferencedFileID")]
     except Exception as error:  # pydicom raises what the broken bytes led it to
@@ -142,22 +141,8 @@ def _volume(stack: Stack, file: DicomFile, left_out: tuple[str, ...]) -> Finding
 def _load(
     stack: Stack, file: DicomFile, source: tuple[Path, ...], frames: tuple[int, ...], codes: tuple[str, ...]
 ) -> Volume:
-    with _quiet():
+    with quiet():
         array = read_pixels(stack.slices)
-    if array.min() == array.max():
+    if is_constant(array.reshape(-1, order="A")):
         codes += ("IMAGE_CONSTANT",)
     return Volume(array, np.array(stack.affine), file.modality, file.series_uid, codes, source, frames)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep pydicom from quoting header values, which may name a patient, in warnings and logs."""
-    logger = logging.getLogger("pydicom")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before

@@ -98,7 +98,7 @@ def _open(path: Path) -> tuple[Dataset | None, tuple[int, int] | None, tuple[str
         where = None
         if pixels:
             vr, length = pixels[0]
-            where = (stream.tell() + (8 if vr is None else 12 if vr in EXPLICIT_VR_LENGTH_32 else 8), length)
+            where = (stream.tell() + (12 if vr in EXPLICIT_VR_LENGTH_32 else 8), length)
     return ds, where, () if has_preamble else ("DICOM_NO_PREAMBLE",)
 
 

@@ -59,8 +59,8 @@ def _read(slices: Sequence[Slice]) -> np.ndarray:
         places.setdefault(s.path, []).append(k)
     with ThreadPoolExecutor(THREADS) as pool:  # reading and most decoders let other threads run
         list(pool.map(lambda ks: _fill(stored, slices, ks), places.values()))
-    for bits in {(s.pixels.bits_stored, s.pixels.high_bit) for s in slices}:
-        _use_stored_bits(stored, slices, bits)
+    for k, s in enumerate(slices):
+        _use_stored_bits(stored[k], s.pixels)
     return _rescaled(stored, slices).transpose(2, 1, 0)
 
 
@@ -116,25 +116,19 @@ def _read_into(out: np.ndarray, dtype: np.dtype, stream: Any) -> None:
         out[...] = target
 
 
-def _use_stored_bits(stored: np.ndarray, slices: Sequence[Slice], bits: tuple[int, int]) -> None:
-    """Clear what lies outside the stored bits, and carry the sign to the top (PS3.5 8.1.1).
+def _use_stored_bits(stored: np.ndarray, pixels: Pixels) -> None:
+    """Clear what lies outside the stored bits of a slice, and carry the sign to the top (PS3.5 8.1.1).
 
     Old scanners kept overlays there, and some writers leave the sign out.
     """
-    bits_stored, high_bit = bits
-    for k, s in enumerate(slices):
-        pixels = s.pixels
-        if (pixels.bits_stored, pixels.high_bit) != bits:
-            continue
-        if not pixels.compressed and high_bit + 1 > bits_stored:
-            stored[k] >>= high_bit + 1 - bits_stored
-        if pixels.signed:
-            low, high = -(1 << (bits_stored - 1)), (1 << (bits_stored - 1)) - 1
-        else:
-            low, high = 0, (1 << bits_stored) - 1
-        if bits_stored < _stored_dtype(pixels).itemsize * 8 and (stored[k].min() < low or stored[k].max() > high):
-            wide = stored[k].astype(np.int64) & ((1 << bits_stored) - 1)
-            stored[k] = wide - ((wide > high).astype(np.int64) << bits_stored)
+    bits, unused_below = pixels.bits_stored, pixels.high_bit + 1 - pixels.bits_stored
+    if unused_below and not pixels.compressed:
+        stored >>= unused_below
+    high = (1 << (bits - pixels.signed)) - 1
+    low = -high - 1 if pixels.signed else 0
+    if bits < _stored_dtype(pixels).itemsize * 8 and (stored.min() < low or stored.max() > high):
+        wide = stored.astype(np.int64) & ((1 << bits) - 1)
+        stored[...] = wide - ((wide > high).astype(np.int64) << bits)
 
 
 def _rescaled(stored: np.ndarray, slices: Sequence[Slice]) -> np.ndarray:

@@ -55,7 +55,6 @@ class Slice:
 
     path: Path
     frame: int
-    uid: str
     size: tuple[int, int]  # rows, columns
     position: tuple[float, ...]  # LPS mm, of the first pixel's centre
     cosines: tuple[float, ...]  # of a row's direction, then a column's
@@ -69,6 +68,21 @@ class Slice:
 
 
 def slices_of(path: Path, ds: Dataset, where: tuple[int, int], codes: tuple[str, ...]) -> list[Slice]:
+    """Return a file's slices.
+
+    Parameters
+    ----------
+    where
+        Where its pixels begin in the file, and their length, in bytes.
+    codes
+        What was tolerated so far.
+
+    Raises
+    ------
+    InputError
+        `DICOM_MULTIFRAME`, `DICOM_MOSAIC`, `DICOM_PIXELS_UNREADABLE`, `FILE_TRUNCATED`, `IMAGE_EMPTY`,
+        `GEOMETRY_MISSING_POSITION`, `GEOMETRY_BAD_AFFINE`.
+    """
     frames = integer(ds, "NumberOfFrames", 1)
     groups: Sequence[Dataset] = ds.get("PerFrameFunctionalGroupsSequence") or []
     shared = (ds.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
@@ -99,7 +113,6 @@ def slices_of(path: Path, ds: Dataset, where: tuple[int, int], codes: tuple[str,
             Slice(
                 path=path,
                 frame=number,
-                uid=uid,
                 size=size,
                 **_place(path, levels),
                 scaling=scaling,

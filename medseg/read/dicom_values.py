@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -48,7 +51,7 @@ GROUPS = (  # functional groups, PS3.3 C.7.6.16 and those of CT, MR and PET
 TRAITS = (*STRICT, *IDENTITY, *PHASES)
 KEYWORDS = (
     *(key for key in TRAITS if key not in ("FrameType", "StackID")),
-    *("TransferSyntaxUID", "SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality"),
+    *("SOPInstanceUID", "SeriesInstanceUID", "SeriesDescription", "Modality"),
     *("Rows", "Columns", "NumberOfFrames", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"),
     *("SliceThickness", "SpacingBetweenSlices", "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
     *("SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit"),
@@ -71,6 +74,7 @@ def trait(ds: Dataset, keyword: str) -> Any:
 
 
 def text(ds: Dataset, keyword: str) -> str:
+    """Return an element as text; empty where there is none that can be read."""
     try:
         value = ds.get(keyword)
         return "" if value is None else str(value).strip()
@@ -90,5 +94,22 @@ def numbers(ds: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
 
 
 def integer(ds: Dataset, keyword: str, default: int) -> int:
+    """Return a whole number, or `default` where the element is missing or empty."""
     value = ds.get(keyword)
     return default if value in (None, "") else int(value)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom and highdicom from saying what headers hold: their warnings quote names of patients."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:  # a level, since it counts for the loggers below them too
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -63,7 +63,7 @@ def to_voxels(
             "IMAGE_NOT_FINITE",
             f"{path} holds voxels that are NaN, infinite or beyond ±3.4e38; replace them first",
         )
-    return array, ("IMAGE_CONSTANT",) if _is_constant(flat) else ()
+    return array, ("IMAGE_CONSTANT",) if is_constant(flat) else ()
 
 
 def _scaled(stored: np.ndarray, dtype: np.dtype, slope: float, inter: float) -> np.ndarray:
@@ -83,7 +83,7 @@ def _scaled(stored: np.ndarray, dtype: np.dtype, slope: float, inter: float) -> 
     return array
 
 
-def _is_constant(flat: np.ndarray) -> bool:
+def is_constant(flat: np.ndarray) -> bool:
     """Look at a few voxels first: an image that is not constant costs nothing."""
     first = flat[0]
     return bool((flat[:: max(1, len(flat) // SAMPLES)] == first).all()) and all(

@@ -6,10 +6,7 @@ of 31 February) is left empty too; only name and id, which say whose result it i
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from pydicom import config
@@ -75,19 +72,3 @@ def valid_or_none(ds: Dataset, name: str) -> Any:
         return None if name == "PatientSex" and value not in ("M", "F", "O") else value
     except Exception:  # pydicom raises what the header led it to
         return None
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep pydicom and highdicom from printing what headers say: their warnings quote names of patients."""
-    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

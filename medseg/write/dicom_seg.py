@@ -12,7 +12,8 @@ from pydicom.uid import CTImageStorage, generate_uid
 
 from medseg.errors import InputError
 from medseg.read import Volume
-from medseg.write.dicom_header import UTF_8, quiet
+from medseg.read.dicom_values import quiet
+from medseg.write.dicom_header import UTF_8
 from medseg.write.dicom_source import Source, read_source
 from medseg.write.files import atomic
 from medseg.write.segments import Segment, segments_of

@@ -18,8 +18,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from medseg.read import Volume
+from medseg.read.dicom_values import quiet
 from medseg.write.contours import outlines
-from medseg.write.dicom_header import quiet
 from medseg.write.dicom_seg import check_labels
 from medseg.write.dicom_source import Source, read_source
 from medseg.write.files import atomic
