@@ -1,0 +1,317 @@
+"""From scores on the network's grid to labels on the image's own, slab by slab.
+
+Preprocessing permutes, flips, scales, crops and pads axes, nothing else, so a native voxel's place on the
+network's grid is three independent numbers. Scores are interpolated there, linearly, and only then is the best
+class taken: labels are never interpolated, and all classes never stand on the native grid at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from torch.nn.functional import embedding_bag
+
+from medseg.errors import InputError
+
+OFF_AXIS_VOXELS = 1e-2  # how far, over the whole volume, an axis may lean away from the grid's
+SAME_PLACE_VOXELS = 1e-6  # a voxel this near to one of the grid is that one; what float64 affines leave of 0
+INSIDE_VOXELS = 0.5 + 1e-3  # what lies further outside the grid was cropped away; rounded shapes leave up to 0.5
+STEP_ELEMENTS = 2**23  # scores looked at in one step, unless two planes are more
+CHUNK_VOXELS = 2**17  # native voxels interpolated at a time
+# Where more than this share of a step's voxels lie between different labels, all of them are interpolated, plane
+# by plane; see docs/benchmarks/around_network.md.
+DENSE_SHARE = 0.25
+
+
+class NativeLabels:
+    """Collects finished slabs of scores and turns them into a label map on the native grid.
+
+    A native voxel gets the class whose scores, interpolated linearly between the eight network voxels around it,
+    are best, the first of equals. Coordinates are clamped to the grid's edge; voxels more than half a voxel
+    beyond it, which a crop cut off, get 0.
+
+    Parameters
+    ----------
+    native_shape, native_affine
+        Of the label map: (I, J, K), and 4×4, voxel index to RAS+ mm.
+    grid_shape, grid_affine
+        Of the network's output.
+    axis
+        The network grid's axis, 0 to 2, along which the slabs come.
+
+    Raises
+    ------
+    InputError
+        `GEOMETRY_BAD_AFFINE` where the two grids' axes are not parallel.
+    """
+
+    def __init__(
+        self,
+        *,
+        native_shape: Sequence[int],
+        native_affine: np.ndarray,
+        grid_shape: Sequence[int],
+        grid_affine: np.ndarray,
+        axis: int,
+    ) -> None:
+        self.native_shape = tuple(int(n) for n in native_shape)
+        self.grid_shape = tuple(int(n) for n in grid_shape)
+        self.axis = axis
+        self._axes = _match_axes(self.native_shape, native_affine, self.grid_shape, grid_affine)
+        self._slab_axis = next(a for a, places in enumerate(self._axes) if places.grid_axis == axis)
+        self._labels: torch.Tensor | None = None  # axes (K, J, I): voxels lie as NIfTI stores them
+        self._carried: torch.Tensor | None = None  # the last plane that came
+        self._n_planes = self._classes = 0
+
+    def add(self, scores: torch.Tensor) -> None:
+        """Take the next planes.
+
+        Parameters
+        ----------
+        scores
+            (classes, I, J, K), float32, whole in the two axes other than `axis`; its planes follow those that came
+            before, ascending. The memory may be used again after the call.
+        """
+        scores = scores.detach().as_subclass(torch.Tensor).to("cpu", torch.float32)
+        classes, depth = self._classes or len(scores), scores.shape[1 + self.axis]
+        fitting = [classes, *self.grid_shape]
+        fitting[1 + self.axis] = depth
+        if list(scores.shape) != fitting:
+            raise ValueError(f"scores {tuple(scores.shape)} are no slab of {(classes, *self.grid_shape)}")
+        if self._n_planes + depth > self.grid_shape[self.axis]:
+            raise ValueError(f"{self._n_planes + depth} planes came, the grid has {self.grid_shape[self.axis]}")
+        if self._labels is None:
+            self._classes = classes
+            dtype = torch.uint8 if classes < 256 else torch.int16
+            self._labels = torch.zeros(self.native_shape[::-1], dtype=dtype)
+        first, self._n_planes = self._n_planes, self._n_planes + depth
+        if self._axes[self._slab_axis].between and self._carried is not None:
+            seam = scores.narrow(1 + self.axis, 0, 1)
+            self._step(torch.cat([self._carried, seam], dim=1 + self.axis), first - 1)
+        for start, stop in self._steps(depth):
+            self._step(scores.narrow(1 + self.axis, start, stop - start), first + start)
+        if self._axes[self._slab_axis].between:
+            self._carried = scores.narrow(1 + self.axis, depth - 1, 1).clone()
+
+    def finish(self) -> np.ndarray:
+        """Return the labels (I, J, K), uint8, or uint16 where there are more than 256 classes; Fortran-ordered."""
+        if self._labels is None or self._n_planes != self.grid_shape[self.axis]:
+            raise ValueError(f"{self._n_planes} of {self.grid_shape[self.axis]} planes came")
+        labels = self._labels.numpy().T
+        return labels.astype(np.uint8 if self._classes <= 256 else np.uint16, copy=False)
+
+    def extra_bytes(self, classes: int, slab_depth: int) -> int:
+        """Return an upper bound of the memory taken beside the scores that come and the label map itself.
+
+        Parameters
+        ----------
+        classes, slab_depth
+            Of the scores given to `add`, the latter in planes.
+        """
+        plane = prod(self.grid_shape) // self.grid_shape[self.axis]
+        depth = max(2, min(slab_depth, self._planes_a_step(classes)))
+        grid = depth * plane
+        native = prod(
+            min((depth if places.grid_axis == self.axis else len(places.lower)) * most, len(places.lower))
+            for places, most in ((places, places.most_in_a_cell()) for places in self._axes)
+        )
+        label = 1 if classes < 256 else 2
+        carried = 3 * 4 * classes * plane  # kept, and joined with the next plane at the seam
+        # On the grid: scores by rows, twice while they are turned; the best and its int64 label; codes, twice;
+        # which voxels are needed, twice, with their int64 places and int32 rows.
+        on_grid = grid * (2 * 4 * classes + (4 + 8) + 2 * label + 2 + 8 + 4)
+        # On the native grid: codes in two stages, which are mixed, and the int64 places of those.
+        on_native = native * (2 * label + 1 + 8 * DENSE_SHARE)
+        chunk = CHUNK_VOXELS * (8 * (8 + 8 + 4 + 4 + 4) + 2 * 4 * classes + 8 * 8)
+        return int(carried + on_grid + on_native + chunk)
+
+    def _planes_a_step(self, classes: int) -> int:
+        plane = prod(self.grid_shape) // self.grid_shape[self.axis]
+        return max(2, STEP_ELEMENTS // (plane * classes))
+
+    def _steps(self, depth: int) -> Iterator[tuple[int, int]]:
+        """Cut a slab into steps; they share a plane where voxels lie between planes."""
+        shared = int(self._axes[self._slab_axis].between)
+        most = self._planes_a_step(self._classes)
+        for start in range(0, depth - shared, most - shared):
+            yield start, min(start + most, depth)
+
+    def _step(self, scores: torch.Tensor, first: int) -> None:
+        """Label the native voxels that lie among the planes of `scores`, of which `first` is the first."""
+        assert self._labels is not None
+        planes = scores.shape[1 + self.axis]
+        places = [
+            axis.among(first, planes - axis.between) if a == self._slab_axis else axis
+            for a, axis in enumerate(self._axes)
+        ][::-1]  # in the order of the label map's memory, the last axis first
+        if min(len(axis.lower) for axis in places) == 0:
+            return
+        if self._classes == 2:
+            scores = (scores[1] - scores[0])[None]
+        best = _best(scores, dim=0, dtype=self._labels.dtype)
+        mixed_code = torch.iinfo(best.dtype).max
+        code = _codes_of_cells(best, [a.grid_axis for a in places if a.between], mixed_code)
+        block = code.permute([axis.grid_axis for axis in places]).contiguous()
+        for dim in (2, 1, 0):
+            block = block.index_select(dim, places[dim].lower)
+        flat = block.numpy().reshape(-1)
+        mixed = flat == mixed_code
+        share = np.count_nonzero(mixed) / flat.size
+        if share > DENSE_SHARE:
+            _label_all(scores, places, block)
+        elif share:
+            voxels = torch.from_numpy(np.flatnonzero(mixed))
+            _label_some(scores, code == mixed_code, places, voxels, block.view(-1))
+        self._labels[tuple(slice(axis.start, axis.stop) for axis in places)] = block
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the voxels of one native axis, `start` to `stop`, lie along their axis of the grid.
+
+    `lower` is the grid voxel at or below each, `weight` that of the next above; where all lie on grid voxels,
+    `between` is False and there are no weights to speak of.
+    """
+
+    grid_axis: int
+    start: int
+    stop: int
+    lower: torch.Tensor
+    weight: torch.Tensor
+    between: bool
+
+    def among(self, first: int, cells: int) -> _Places:
+        """Return those that lie in `cells` cells from `first` on, counted from there."""
+        found = torch.nonzero((self.lower >= first) & (self.lower < first + cells)).flatten()
+        start, stop = (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
+        return _Places(
+            self.grid_axis,
+            self.start + start,
+            self.start + stop,
+            self.lower[start:stop] - first,
+            self.weight[start:stop],
+            self.between,
+        )
+
+    def most_in_a_cell(self) -> int:
+        return int(torch.bincount(self.lower).max()) if len(self.lower) else 0
+
+
+def _match_axes(
+    native_shape: Sequence[int], native_affine: np.ndarray, grid_shape: Sequence[int], grid_affine: np.ndarray
+) -> list[_Places]:
+    to_grid = np.linalg.inv(np.asarray(grid_affine, float)) @ np.asarray(native_affine, float)
+    order = np.abs(to_grid[:3, :3]).argmax(axis=0)
+    leaning = to_grid[:3, :3].copy()
+    leaning[order, range(3)] = 0
+    if sorted(order) != [0, 1, 2] or (np.abs(leaning) @ np.asarray(native_shape)).max() > OFF_AXIS_VOXELS:
+        raise InputError(
+            "GEOMETRY_BAD_AFFINE",
+            "the axes of the network's grid and of the image are not parallel; preprocessing may permute, flip, "
+            "scale, crop and pad axes, nothing else",
+        )
+    places = []
+    for axis, grid_axis in enumerate(order):
+        last = grid_shape[grid_axis] - 1
+        position = to_grid[grid_axis, axis] * np.arange(native_shape[axis]) + to_grid[grid_axis, 3]
+        inside = np.flatnonzero((position >= -INSIDE_VOXELS) & (position <= last + INSIDE_VOXELS))
+        start, stop = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
+        position = position[start:stop].clip(0, last)
+        nearest = position.round()
+        position = np.where(np.abs(position - nearest) < SAME_PLACE_VOXELS, nearest, position)
+        between = bool((position != position.round()).any())
+        lower = np.floor(position).astype(np.int64).clip(0, last - 1 if between else last)
+        weight = torch.from_numpy((position - lower).astype(np.float32))
+        places.append(_Places(int(grid_axis), start, stop, torch.from_numpy(lower), weight, between))
+    return places
+
+
+def _best(scores: torch.Tensor, *, dim: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return the best class; of two classes `scores` is what the second has more than the first."""
+    if scores.shape[dim] == 1:
+        return (scores.select(dim, 0) > 0).to(dtype)
+    return scores.max(dim=dim).indices.to(dtype)  # the first of equals, by torch.max's contract
+
+
+def _codes_of_cells(labels: torch.Tensor, axes: Sequence[int], mixed_code: int) -> torch.Tensor:
+    """Return the label that all corners of each cell have, else `mixed_code`; cells are voxels along other axes.
+
+    Where all corners agree, the interpolated scores do too: a class that is best at each corner is best in any
+    average of them.
+    """
+    for axis in axes:
+        n = labels.shape[axis] - 1
+        low, high = labels.narrow(axis, 0, n), labels.narrow(axis, 1, n)
+        labels = torch.where(low == high, low, mixed_code)
+    return labels
+
+
+def _label_some(
+    scores: torch.Tensor,
+    mixed: torch.Tensor,
+    places: Sequence[_Places],
+    voxels: torch.Tensor,
+    labels: torch.Tensor,
+) -> None:
+    """Interpolate at `voxels` alone, which count through the native block, and put their labels in `labels`.
+
+    The corners of the mixed cells, (corner, class), are gathered first, so that each is read from all classes'
+    distant planes once; then a voxel is a weighted sum of eight rows.
+    """
+    shape = scores.shape[1:]
+    needed = torch.zeros(shape, dtype=torch.bool)
+    needed[tuple(slice(0, n) for n in mixed.shape)] = mixed
+    for axis in places:
+        if axis.between:
+            n = shape[axis.grid_axis] - 1
+            needed.narrow(axis.grid_axis, 1, n).logical_or_(needed.narrow(axis.grid_axis, 0, n).clone())
+    corners = torch.from_numpy(np.flatnonzero(needed.numpy()))
+    row_of = torch.empty(needed.numel(), dtype=torch.int32)
+    row_of[corners] = torch.arange(len(corners), dtype=torch.int32)
+    rows = scores.flatten(1).index_select(1, corners).T.contiguous()
+    strides = (shape[1] * shape[2], shape[2], 1)
+    starts = [axis.lower * strides[axis.grid_axis] for axis in places]
+    n1, n2 = len(places[1].lower), len(places[2].lower)
+    for chunk in voxels.split(CHUNK_VOXELS):
+        index = (chunk // (n1 * n2), chunk // n2 % n1, chunk % n2)
+        lowest = sum(start[i] for start, i in zip(starts, index, strict=True))
+        assert isinstance(lowest, torch.Tensor)
+        corner, weight = lowest[:, None], torch.ones(len(chunk), 1)
+        for axis, i in zip(places, index, strict=True):
+            if axis.between:
+                upper = axis.weight[i][:, None]
+                corner = torch.cat([corner, corner + strides[axis.grid_axis]], dim=1)
+                weight = torch.cat([weight * (1 - upper), weight * upper], dim=1)
+        sums = embedding_bag(row_of[corner], rows, mode="sum", per_sample_weights=weight)
+        labels[chunk] = _best(sums, dim=1, dtype=labels.dtype)
+
+
+def _label_all(scores: torch.Tensor, places: Sequence[_Places], labels: torch.Tensor) -> None:
+    """Interpolate at all native voxels (K, J, I) of the block, plane by plane; each plane has the same corners."""
+    first, *others = places
+    planes = scores.permute([1 + axis.grid_axis for axis in places] + [0]).contiguous()  # (K, J, I, class)
+    plane_shape = planes.shape[1:3]
+    corner = torch.zeros(1, 1, 1, dtype=torch.int32)
+    weight = torch.ones(1, 1, 1)
+    for axis, stride, across in zip(others, (plane_shape[1], 1), ((-1, 1, 1), (1, -1, 1)), strict=True):
+        corner = corner + (axis.lower * stride).to(torch.int32).view(across)
+        if axis.between:
+            upper = axis.weight.view(across)
+            corner = torch.cat([corner, corner + stride], dim=2)
+            weight = torch.cat([weight * (1 - upper), weight * upper], dim=2)
+        else:
+            weight = weight.expand(*corner.shape[:2], weight.shape[2])
+    corner, weight = corner.flatten(0, 1), weight.expand(corner.shape).flatten(0, 1)
+    for k, lower in enumerate(first.lower.tolist()):
+        plane = planes[lower].flatten(0, 1)
+        if first.weight[k] > 0:
+            plane = torch.lerp(plane, planes[lower + 1].flatten(0, 1), first.weight[k])
+        flat = labels[k].view(-1)
+        for start in range(0, len(corner), CHUNK_VOXELS):
+            part = slice(start, start + CHUNK_VOXELS)
+            sums = embedding_bag(corner[part], plane, mode="sum", per_sample_weights=weight[part])
+            flat[part] = _best(sums, dim=1, dtype=labels.dtype)
