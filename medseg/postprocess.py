@@ -3,73 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import cc3d
 import numpy as np
 import torch
-from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform, Transform
-from monai.transforms.utils import allow_missing_keys_mode
+from scipy import ndimage
 
+from medseg.native import NativeLabels
 from medseg.preprocess import IMAGE
 
 PRED = "pred"
 
 
-def to_native_labels(preprocessing: Compose, *, largest_component: Sequence[int] = ()) -> Compose:
-    """Return the transforms from scores (classes, I, J, K) under ``pred`` to a label map.
+def to_native_labels(_: Compose | None = None, *, largest_component: Sequence[int] = ()) -> Compose:
+    """Return the transforms from scores (classes, I, J, K) under ``pred`` to a label map (1, I, J, K).
 
-    The scores go back through every step of `preprocessing`, linearly where it resampled, and only then
-    is each voxel given its best class: labels are never interpolated.
+    The scores are interpolated at the native voxels, linearly, and only then is each voxel given its best class:
+    labels are never interpolated.
 
     Parameters
     ----------
-    preprocessing
-        What made the network's input; ``image`` in the same dictionary carries how.
     largest_component
         Labels of which only the largest connected part is kept.
+
+    Notes
+    -----
+    Bundles give the preprocessing as a first argument; it is not needed, since ``image`` in the same dictionary
+    carries both grids.
     """
-    steps: list[Transform] = [
-        ToNativeGridd(PRED, preprocessing),
-        BestLabeld(PRED),
-    ]
+    steps: list[Transform] = [ToNativeLabelsd(PRED)]
     if largest_component:
         steps.append(LargestComponentd(PRED, largest_component))
     return Compose(steps)
 
 
-class ToNativeGridd(MapTransform):
-    """Undo on these keys what `preprocessing` did to ``image``.
+class ToNativeLabelsd(MapTransform):
+    """Scores (classes, I, J, K) on the grid of ``image`` to labels (1, I, J, K) on the grid it was read with.
 
-    MONAI's ``Invertd`` leaves a tensor that lost its metadata as it is, on the wrong grid, with a warning.
+    See `medseg.native.NativeLabels`, which does the same slab by slab. uint8 up to 256 classes, else uint16.
     """
-
-    def __init__(self, keys: Any, preprocessing: Compose) -> None:
-        super().__init__(keys)
-        self.preprocessing = preprocessing
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         out = dict(data)
         image = out[IMAGE]
         for key in self.key_iterator(out):
-            scores = torch.as_tensor(out[key]).detach()
-            traced = MetaTensor(
-                scores, meta=deepcopy(image.meta), applied_operations=deepcopy(image.applied_operations)
+            native = NativeLabels(
+                native_shape=np.asarray(image.meta["spatial_shape"]).tolist(),
+                native_affine=np.asarray(image.meta["original_affine"]),
+                grid_shape=image.shape[1:],
+                grid_affine=np.asarray(image.affine),
+                axis=0,
             )
-            with allow_missing_keys_mode(self.preprocessing):
-                out[key] = self.preprocessing.inverse({IMAGE: traced})[IMAGE]
-        return out
-
-
-class BestLabeld(MapTransform):
-    """Scores (classes, I, J, K) to the index of the best class (1, I, J, K), uint8."""
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        out = dict(data)
-        for key in self.key_iterator(out):
-            out[key] = out[key].argmax(dim=0, keepdim=True).to(torch.uint8)
+            native.add(torch.as_tensor(out[key]))
+            out[key] = torch.from_numpy(native.finish())[None]
         return out
 
 
@@ -89,10 +77,28 @@ class LargestComponentd(MapTransform):
 
 
 def keep_largest_component(label_map: np.ndarray, labels: Sequence[int]) -> np.ndarray:
-    """Return `label_map` (I, J, K) with only the largest 26-connected part of each of `labels`."""
-    kept = label_map.copy()
+    """Return `label_map` (I, J, K) with only the largest 26-connected part of each of `labels`.
+
+    Of equally large parts the one with the first voxel, in the order of (I, J, K), is kept.
+    """
+    kept = label_map.copy(order="K")
+    # SciPy walks fastest along the last axis; a map as NIfTI stores it varies fastest along the first.
+    turned = kept.T if kept.flags.f_contiguous else kept
+    boxes = ndimage.find_objects(turned)
     for label in labels:
-        mask = label_map == label
-        if mask.any():
-            kept[mask & ~cc3d.largest_k(mask, k=1, connectivity=26).astype(bool)] = 0
+        if not 0 < label <= len(boxes) or (box := boxes[label - 1]) is None:
+            continue
+        crop = turned[box]
+        if turned is not kept:
+            crop = crop.T
+        parts, n_parts = cc3d.connected_components(
+            crop == label, connectivity=26, return_N=True, binary_image=True
+        )
+        if n_parts > 1:
+            sizes = cc3d.statistics(parts, no_slice_conversion=True)["voxel_counts"]
+            sizes[0] = 0
+            largest = np.flatnonzero(sizes == sizes.max())
+            if len(largest) > 1:
+                largest[0] = min(largest, key=lambda part: tuple(np.argwhere(parts == part)[0]))
+            crop[(parts != 0) & (parts != largest[0])] = 0
     return kept

@@ -1,6 +1,8 @@
 """Largest component, per label."""
 
+import cc3d
 import numpy as np
+import pytest
 
 from medseg.postprocess import keep_largest_component
 
@@ -17,3 +19,32 @@ def test_only_the_largest_part_of_the_asked_labels_stays():
     np.testing.assert_array_equal(kept == 2, labels == 2)
     assert (keep_largest_component(labels, [1, 2, 3]) == 2).sum() == 2
     assert labels[8, 8, 0] == 1  # the input is left alone
+
+
+def with_one_part(labels, of):
+    """Return what is asked for, by definition."""
+    kept = labels.copy()
+    for label in of:
+        parts = cc3d.connected_components(np.ascontiguousarray(labels == label), connectivity=26)
+        sizes = [(parts == part).sum() for part in range(1, parts.max() + 1)]
+        if sizes:
+            kept[(parts != 1 + np.argmax(sizes)) & (parts > 0)] = 0
+    return kept
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_same_in_either_order_of_memory(seed, order, dtype):
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(4, size=(9, 8, 7), p=[0.9, 0.05, 0.04, 0.01]).astype(dtype)  # with equally large parts
+    kept = keep_largest_component(np.asarray(labels, order=order), [1, 3, 5])
+    np.testing.assert_array_equal(kept, with_one_part(labels, [1, 3]))
+    assert kept.dtype == dtype
+    assert kept.flags.f_contiguous == (order == "F")
+
+
+def test_background_and_labels_beyond_the_last_have_no_parts():
+    labels = np.zeros((4, 4, 4), np.uint8)
+    labels[0, 0, 0] = labels[3, 3, 3] = 1
+    np.testing.assert_array_equal(keep_largest_component(labels, [0, 2]), labels)
