@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from monai.transforms import (
     ClipIntensityPercentilesd,
     Compose,
@@ -17,17 +16,15 @@ from monai.transforms import (
     EnsureTyped,
     MapTransform,
     NormalizeIntensityd,
-    Orientationd,
     ScaleIntensityRanged,
-    Spacingd,
     SpatialPadd,
 )
 
 from medseg.errors import InputError
 from medseg.read import LoadStudyd
+from medseg.resample import Resampled
 
 IMAGE, LABEL = "image", "label"
-RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 
 
 def preprocessing(
@@ -58,10 +55,10 @@ def preprocessing(
         Do the same to ``label``.
     """
     keys = [IMAGE, LABEL] if labelled else [IMAGE]
-    modes = ["bilinear", "nearest"][: len(keys)]
-    steps: list[MapTransform] = [LoadStudyd(keys), Orientationd(keys, axcodes=orientation, labels=RAS_LABELS)]
-    if spacing_mm is not None:
-        steps.append(Spacingd(keys, pixdim=spacing_mm, mode=modes, dtype=np.float32))
+    steps: list[MapTransform] = [
+        LoadStudyd(keys, dtype=None),  # converted where it is resampled, block by block
+        Resampled(keys, spacing_mm, ["linear", "nearest"][: len(keys)], orientation),
+    ]
     if crop_above is not None:
         steps.append(CropForegroundd(keys, IMAGE, select_fn=lambda x: x > crop_above, allow_smaller=True))
     steps += normalization(**intensity)

@@ -12,6 +12,7 @@ from monai.config import KeysCollection
 from monai.data import ImageReader, MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import MetaKeys, SpaceKeys
+from numpy.typing import DTypeLike
 
 from medseg.errors import InputError
 from medseg.read.study import is_readable, read_volume
@@ -54,14 +55,29 @@ class StudyReader(ImageReader):
 
 
 class LoadStudyd(MapTransform):
-    """A path, or a `Volume` that was read before, to a float32 `MetaTensor` (1, I, J, K).
+    """A path, or a `Volume` that was read before, to a `MetaTensor` (1, I, J, K).
 
     As ``LoadImaged`` with `StudyReader` and nothing else: MONAI's own goes on to its other readers when the
     given one refuses, and those stretch a volume over a missing slice in silence.
+
+    Parameters
+    ----------
+    dtype
+        Of the tensor, contiguous. None gives the voxels as they were read, of their own type and order in memory,
+        without a copy.
+    select
+        ``series_uid``, ``description`` or ``modality``, as in `read_volume`.
     """
 
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False, **select: str) -> None:
+    def __init__(
+        self,
+        keys: KeysCollection,
+        allow_missing_keys: bool = False,
+        dtype: DTypeLike | None = np.float32,
+        **select: str,
+    ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.dtype = dtype
         self.reader = StudyReader(**select)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
@@ -69,7 +85,11 @@ class LoadStudyd(MapTransform):
         for key in self.key_iterator(out):
             volume = out[key] if isinstance(out[key], Volume) else self.reader.read(out[key])
             array, meta = self.reader.get_data(volume)
-            voxels = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))[None]
+            if self.dtype is not None:
+                array = np.ascontiguousarray(array, dtype=self.dtype)
+            elif min(array.strides) <= 0 or not array.flags.writeable:  # a caller's own volume; torch has neither
+                array = array.copy(order="K")
+            voxels = torch.from_numpy(array)[None]
             meta |= {MetaKeys.ORIGINAL_CHANNEL_DIM: 0, "filename_or_obj": str(volume.source[0])}
             meta["codes"] = " ".join(volume.codes)  # one string, which MONAI can collate
             out[key] = MetaTensor(voxels, meta=meta)
