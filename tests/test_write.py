@@ -1,5 +1,6 @@
 """Writing: whole or not at all, on the grid the image has."""
 
+import gzip
 import json
 import os
 import stat
@@ -104,6 +105,31 @@ def test_label_map_keeps_the_grid_to_the_last_bit(tmp_path):
         assert before.binaryblock[252:328] == after.binaryblock[252:328]  # qform_code to srow_z
         assert before.binaryblock[76:92] == after.binaryblock[76:92]  # pixdim[0] to pixdim[3]
         assert after.get_xyzt_units()[0] == "micron"
+
+
+@pytest.mark.parametrize("name", ["out.nii.gz", "out.nii"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_bytes_are_nibabel_s(tmp_path, monkeypatch, name, order, dtype):
+    monkeypatch.setattr("medseg.write.nifti.CHUNK_BYTES", 100)
+    affine = np.array([[0, 2, 0, 5], [-1, 0, 0, 6], [0, 0, 3, 7], [0, 0, 0, 1]], float)
+    labels = np.random.default_rng(0).integers(0, 300, (6, 7, 9)).astype(dtype, order=order)
+    image = nibabel.Nifti1Image(labels, affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    write_label_map(tmp_path / name, labels[:, ::-1][:, ::-1], affine)
+    packed = (tmp_path / name).read_bytes()
+    assert (gzip.decompress(packed) if name.endswith(".gz") else packed) == image.to_bytes()
+
+
+def test_the_same_labels_are_the_same_bytes(tmp_path):
+    labels = np.random.default_rng(0).integers(0, 3, (60, 70, 90)).astype(np.uint8)
+    for name, order in (("a.nii.gz", "C"), ("b.nii.gz", "F")):
+        write_label_map(tmp_path / name, np.asarray(labels, order=order), np.eye(4))
+    packed = (tmp_path / "a.nii.gz").read_bytes()
+    assert packed == (tmp_path / "b.nii.gz").read_bytes()
+    assert packed[3:8] == bytes(5)  # no name among the flags, no time (RFC 1952 §2.3)
 
 
 def test_a_rename_is_synced_to_its_folder(tmp_path, monkeypatch):
