@@ -10,11 +10,12 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from medseg.errors import InputError, cause_of, exit_cleanly
+
+if TYPE_CHECKING:
+    import torch
 
 CONFIG_OF = {"training": "train", "inference": "inference", "evaluating": "evaluate"}
 MONAI_ARGUMENTS = {"meta_file", "logging_file", "init_id", "run_id", "final_id", "tracking", "workflow_name"}
@@ -172,6 +173,8 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     InputError
         `WEIGHTS_MISSING`, `FILE_UNREADABLE` or `WEIGHTS_MISMATCH`.
     """
+    import torch
+
     path = Path(path)
     if not path.is_file():
         raise InputError(

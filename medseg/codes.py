@@ -194,6 +194,26 @@ CODES: dict[str, Problem] = {
         "a label id that the bundle does not know",
         "correct the file, or add the label to the bundle's `channel_def`",
     ),
+    "OUTPUT_NO_SPACE": Problem(
+        REFUSED,
+        "the disk, or the quota, is full; no result is left half-written",
+        "free some, then run the same line again",
+    ),
+    "OUTPUT_UNWRITABLE": Problem(
+        REFUSED,
+        "a result could not be written: no permission, a read-only folder, a broken disk; none is half-written",
+        "the message says why; mend it, then run the same line again",
+    ),
+    "READER_CRASHED": Problem(
+        REFUSED,
+        "the process that read a case died, by a fault in a decoder or for want of memory",
+        "export the case again; with fewer `--jobs` each has more memory",
+    ),
+    "READER_HUNG": Problem(
+        REFUSED,
+        "a case was not read within `read_timeout_s`, and its process was ended",
+        "export the case again, or give it more time",
+    ),
     "RUN_DIFFERENT_SETTINGS": Problem(
         REFUSED,
         "the output folder holds a run made with other values",

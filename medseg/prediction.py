@@ -1,36 +1,32 @@
-"""Cases in, results out: one case at a time, a line in the manifest for each, resumable."""
+"""One case end to end, `prepare`, `segment`, `write_results`; and many, through `medseg.batch`."""
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from traceback import walk_tb
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from monai.inferers import Inferer
-from monai.transforms import Compose
-from tqdm import tqdm
 
 from medseg.bundle import read_metadata
 from medseg.cases import Case
 from medseg.errors import CasesFailed, InputError, cause_of
-from medseg.infer import choose_device
-from medseg.postprocess import PRED
-from medseg.preprocess import IMAGE
+from medseg.manifest import MANIFEST, Record, append, finished, make_ready, share, wanted
 from medseg.read import Volume, read_volume
-from medseg.results import check_formats, check_volume, write_results
-from medseg.write import append_line, sha256_of
+from medseg.results import check_volume, write_results
 
-MANIFEST = "manifest.jsonl"
+if TYPE_CHECKING:  # processes that only read import no more than they need
+    import torch
+    from monai.inferers import Inferer
+    from monai.transforms import Compose
+
 log = logging.getLogger(__name__)
 
 
@@ -48,7 +44,7 @@ def predict_cases(
     formats: str | Sequence[str] = ("nifti",),
     seg_type: str = "BINARY",
     select: Mapping[str, str] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Record]:
     """Predict each case that `output_dir` has not yet, and record each attempt in its manifest.
 
     A case that fails is recorded with its code and the rest go on. A case is done when its record is of the
@@ -69,38 +65,117 @@ def predict_cases(
     list of dict
         One manifest record a case, in the order of `cases`.
     """
-    formats = check_formats(formats, seg_type)
-    select = {key: value for key, value in (select or {}).items() if value}
-    output_dir = Path(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
+    from medseg.infer import choose_device
+
     meta = read_metadata(bundle)
-    check = partial(check_volume, spatial_dims=meta["medseg"]["network"]["spatial_dims"], formats=formats)
-    write = partial(write_results, output_dir, metadata=meta, formats=formats, seg_type=seg_type)
-    made_by = {
-        "name": meta["name"],
-        "version": meta["version"],
-        "weights_sha256": sha256_of(weights),
-        "metadata_sha256": sha256_of(Path(bundle) / "configs" / "metadata.json"),
-    }
-    pipeline = {
-        "preprocessing": preprocessing,
-        "network": network.to(choose_device(device)).eval(),
-        "inferer": inferer,
-        "postprocessing": postprocessing,
-        "check": check,
-        "select": select,
-    }
-    done = _done(output_dir, {"bundle": made_by, "select": select, "formats": formats, "seg_type": seg_type})
-    records = []
-    for case in tqdm(cases, unit="case", desc="predicting", disable=not sys.stderr.isatty()):
-        record = done.get(case["id"])
-        if record is None or record["inputs"] != [case["image"]]:
-            record = {**_attempt(case, pipeline, write), "bundle": made_by, "select": select}
-            append_line(output_dir / MANIFEST, record)
-        records.append(record)
-    finished = sum(record["status"] == "done" for record in records)
-    log.info("%d of %d cases done, in %s", finished, len(records), output_dir)
-    return records
+    want = wanted(bundle, meta, weights, formats=formats, seg_type=seg_type, select=select)
+    cases = share(cases, "")
+    done = finished(cases, output_dir, want)
+    left = [case for case in cases if case["id"] not in done]
+    if left:
+        make_ready(output_dir)
+    spatial_dims = meta["medseg"]["network"]["spatial_dims"]
+    check = partial(check_volume, spatial_dims=spatial_dims, formats=want["formats"])
+    network = network.to(choose_device(device)).eval()
+    for case in left:
+        record = begin(case)
+        with failures_in(record):
+            prepared = prepare(
+                case,
+                preprocessing=preprocessing,
+                check=check,
+                select=want["select"],
+                timings_s=record["timings_s"],
+            )
+            labels, facts = segment(
+                prepared,
+                network=network,
+                inferer=inferer,
+                postprocessing=postprocessing,
+                timings_s=record["timings_s"],
+            )
+            with _timed(record["timings_s"], "write"):
+                outputs = write_results(
+                    output_dir,
+                    case["id"],
+                    labels,
+                    prepared.volume,
+                    metadata=meta,
+                    formats=want["formats"],
+                    seg_type=seg_type,
+                )
+            record |= {"status": "done", "codes": list(prepared.volume.codes), "outputs": outputs, **facts}
+        from medseg import __version__
+
+        record |= {"peak_rss_mib": _peak_rss_mib(), "medseg": __version__}
+        record |= {"bundle": want["bundle"], "select": want["select"]}
+        append(output_dir, record)
+        done[case["id"]] = record
+    return [done[case["id"]] for case in cases]
+
+
+@dataclass
+class Prepared:
+    """A case that was read and preprocessed.
+
+    Attributes
+    ----------
+    volume
+        As it was read; in a batch its voxels are dropped (`without_voxels`).
+    data
+        What preprocessing gave: ``image`` (1, I, J, K) on the network's grid. None if that is still to be done.
+    """
+
+    volume: Volume
+    data: dict[Any, Any] | None
+
+
+def prepare(
+    case: Case,
+    *,
+    preprocessing: Compose | None,
+    check: Callable[[Volume], None] | None = None,
+    select: Mapping[str, str] | None = None,
+    timings_s: dict[str, float] | None = None,
+) -> Prepared:
+    """Read, check and preprocess a case; `check` may refuse its volume before anything slow is done with it."""
+    timings_s = {} if timings_s is None else timings_s
+    with _timed(timings_s, "read"):
+        volume = read_volume(case["image"], **(select or {}))
+    if check is not None:
+        check(volume)
+    return Prepared(volume, None if preprocessing is None else _preprocess(volume, preprocessing, timings_s))
+
+
+def _preprocess(volume: Volume, preprocessing: Compose, timings_s: dict[str, float]) -> dict[Any, Any]:
+    from medseg.preprocess import IMAGE
+
+    with _timed(timings_s, "preprocess"):
+        return preprocessing({IMAGE: volume})
+
+
+def segment(
+    prepared: Prepared,
+    *,
+    network: torch.nn.Module,
+    inferer: Inferer,
+    postprocessing: Compose,
+    timings_s: dict[str, float] | None = None,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return a prepared case's label map (I, J, K), uint8, on its own grid, and facts for its record."""
+    import torch
+
+    from medseg.postprocess import PRED
+    from medseg.preprocess import IMAGE
+
+    assert prepared.data is not None
+    timings_s = {} if timings_s is None else timings_s
+    data, device = prepared.data, next(network.parameters()).device
+    with _timed(timings_s, "infer"), torch.inference_mode():
+        data[PRED] = inferer(data[IMAGE][None].to(device), network)[0].cpu()
+    with _timed(timings_s, "postprocess"):
+        labels = postprocessing(data)[PRED][0].numpy()
+    return labels, {}
 
 
 def predict_case(
@@ -114,46 +189,31 @@ def predict_case(
     select: Mapping[str, str] | None = None,
     timings_s: dict[str, float] | None = None,
 ) -> tuple[np.ndarray, Volume]:
-    """Return the label map (I, J, K), uint8, of one case on its own grid, and the volume it is of.
-
-    `check` is called with the volume before anything slow is done with it, and may refuse it.
-    """
+    """Return the label map (I, J, K), uint8, of one case on its own grid, and the volume it is of."""
     timings_s = {} if timings_s is None else timings_s
-    device = next(network.parameters()).device
-    with _timed(timings_s, "read"):
-        volume = read_volume(case["image"], **(select or {}))
-    if check is not None:
-        check(volume)
-    with _timed(timings_s, "preprocess"):
-        data = preprocessing({IMAGE: volume})
-    with _timed(timings_s, "infer"), torch.inference_mode():
-        data[PRED] = inferer(data[IMAGE][None].to(device), network)[0].cpu()
-    with _timed(timings_s, "postprocess"):
-        labels = postprocessing(data)[PRED][0].numpy()
-    return labels, volume
+    prepared = prepare(case, preprocessing=preprocessing, check=check, select=select, timings_s=timings_s)
+    how = {"network": network, "inferer": inferer, "postprocessing": postprocessing}
+    labels, _ = segment(prepared, timings_s=timings_s, **how)
+    return labels, prepared.volume
 
 
-def _attempt(
-    case: Case, pipeline: Mapping[str, Any], write: Callable[[str, np.ndarray, Volume], list[dict[str, str]]]
-) -> dict[str, Any]:
+def begin(case: Case) -> Record:
+    """Return the record of an attempt that begins now; it has failed unless something else is said of it."""
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    timings_s: dict[str, float] = {}
-    record: dict[str, Any] = {"case": case["id"], "status": "failed", "codes": [], "message": ""}
-    record |= {"inputs": [case["image"]], "outputs": [], "timings_s": timings_s, "started": started}
+    record: Record = {"case": case["id"], "status": "failed", "codes": [], "message": ""}
+    return {**record, "inputs": [case["image"]], "outputs": [], "timings_s": {}, "started": started}
+
+
+@contextmanager
+def failures_in(record: Record) -> Iterator[None]:
+    """Put what goes wrong in the block down in the record: one bad case must not end the others'."""
     try:
-        labels, volume = predict_case(case, timings_s=timings_s, **pipeline)
-        with _timed(timings_s, "write"):
-            outputs = write(case["id"], labels, volume)
-        record |= {"status": "done", "codes": list(volume.codes), "outputs": outputs}
-    except Exception as error:  # one bad case must not end the others'
+        yield
+    except Exception as error:
         found = cause_of(error)
         if not isinstance(found, InputError):
             found = InputError("CASE_FAILED", _what_and_where(error))
         record["codes"], record["message"] = [found.code], str(found.args[0])
-        log.warning("%s: %s", case["id"], found)
-    record["peak_rss_mib"] = _peak_rss_mib()
-    record["medseg"] = _version()
-    return record
 
 
 def _what_and_where(error: BaseException) -> str:
@@ -168,31 +228,9 @@ def _what_and_where(error: BaseException) -> str:
     return f"{type(error).__name__} at {', called from '.join(dict.fromkeys([places[-1], *ours[-1:]]))}"
 
 
-def _done(output_dir: Path, wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the newest record of each case whose outputs are there, whole, and as they are wanted."""
-    manifest = output_dir / MANIFEST
-    if not manifest.is_file():
-        return {}
-    newest: dict[str, dict[str, Any]] = {}
-    for line in manifest.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:  # the line being written when the machine went down
-            continue
-        newest[record["case"]] = record
-    return {name: record for name, record in newest.items() if _is_done(record, output_dir, wanted)}
-
-
-def _is_done(record: Mapping[str, Any], output_dir: Path, wanted: Mapping[str, Any]) -> bool:
-    if record["status"] != "done" or any(record.get(key) != wanted[key] for key in ("bundle", "select")):
-        return False
-    made = {output.get("format", "nifti"): output for output in record["outputs"]}
-    if not set(wanted["formats"]) <= set(made):
-        return False
-    if "dicom-seg" in wanted["formats"] and made["dicom-seg"]["seg_type"] != wanted["seg_type"]:
-        return False
-    files = [(output_dir / output["path"], output["sha256"]) for output in record["outputs"]]
-    return all(path.is_file() and sha256_of(path) == digest for path, digest in files)
+def without_voxels(volume: Volume) -> Volume:
+    """Return `volume` with zeros that take no memory: results need its shape, grid and source alone."""
+    return replace(volume, array=np.broadcast_to(volume.array.dtype.type(0), volume.array.shape))
 
 
 @contextmanager
@@ -217,9 +255,3 @@ def _peak_rss_mib() -> int:
     except ImportError:  # Windows
         return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def _version() -> str:
-    from medseg import __version__
-
-    return __version__

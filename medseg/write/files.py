@@ -3,34 +3,124 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from medseg.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PART = ".part-"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
+STALE_AFTER_S = 24 * 3600.0  # where a file system has no locks that tell whether a part has a living writer
+LOCK_WAIT_S = 5.0
 
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path in the same folder; it becomes `path`, synced, when the block ends well.
 
-    The temporary name ends as `path` does, so that writers which look at the suffix see the same one.
+    The temporary name ends as `path` does, so that writers which look at the suffix see the same one. The file is
+    locked for as long as its writer lives, which is how `sweep` knows the parts of the dead.
+
+    Raises
+    ------
+    InputError
+        `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`: what the operating system refused in the block or after it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part-{uuid4().hex[:8]}-{path.name}")
+    with _refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part, descriptor = _new_part(path)
     try:
-        yield part
-        with part.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
+        with _refusals(path):
+            yield part
+            with part.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            part.replace(path)
+            _sync_folder(path.parent)
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before is what the caller has to hear of
+            part.unlink(missing_ok=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _new_part(path: Path) -> tuple[Path, int | None]:
+    """Make an empty part for `path` and lock it, unless somebody swept it in between."""
+    while True:
+        part = path.with_name(f"{PART}{uuid4().hex[:8]}-{path.name}")
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        if fcntl is None:  # Windows replaces no open file
+            os.close(descriptor)
+            return part, None
+        if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
+            return part, descriptor
+        os.close(descriptor)
+
+
+def check_writable(folder: str | Path, *appended: str) -> None:
+    """Make a folder, and refuse one in which no file can be made or these cannot be appended to.
+
+    Raises
+    ------
+    InputError
+        `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`.
+    """
+    folder = Path(folder)
+    with _refusals(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        part, descriptor = _new_part(folder / "trial")
+        try:
+            part.write_bytes(b"1")
+        finally:
+            part.unlink()
+            if descriptor is not None:
+                os.close(descriptor)
+    for name in appended:
+        with _refusals(folder / name), (folder / name).open("ab"):
+            pass
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove the parts that killed writers left in `folder`; a part being written, by any process, stays."""
+    with suppress(OSError):
+        for part in [entry for entry in os.scandir(folder) if entry.name.startswith(PART)]:
+            with suppress(OSError):  # another run swept it, or it may not be touched
+                descriptor = os.open(part, os.O_RDWR)
+                try:
+                    free = _lock(descriptor)
+                    old = time.time() - part.stat().st_mtime > STALE_AFTER_S
+                    if free or (free is None and old):
+                        Path(part).unlink()
+                finally:
+                    os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock a file until it is closed; False where somebody else has it, None where there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -40,10 +130,30 @@ def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
-    except OSError:  # some network file systems sync no folders; the file itself is synced
-        pass
+    except OSError as error:  # some network file systems sync no folders; the file itself is synced
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Give what the operating system refuses its code; libraries wrap it in errors of their own."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not (isinstance(cause, OSError) and cause.errno):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        reason = os.strerror(cause.errno or 0)
+        if cause.errno in NO_SPACE:
+            raise InputError("OUTPUT_NO_SPACE", f"{path} cannot be written: {reason}; free some") from error
+        raise InputError("OUTPUT_UNWRITABLE", f"{path} cannot be written: {reason}") from error
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -84,13 +194,33 @@ def sha256_of(path: str | Path) -> str:
 
 
 def append_line(path: str | Path, record: Mapping[str, Any]) -> None:
-    """Append one JSON object to a ``.jsonl`` file and sync it; a line cut off by a crash is closed first."""
-    line = json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n"
-    with Path(path).open("ab+") as stream:
-        if stream.tell() > 0:
-            stream.seek(-1, os.SEEK_END)
-            if stream.read(1) != b"\n":
-                line = "\n" + line
-        stream.write(line.encode())
-        stream.flush()
-        os.fsync(stream.fileno())
+    """Append one JSON object to a ``.jsonl`` file and sync it; a line cut off by a crash is closed first.
+
+    Several processes may append to one file: the line is one write at the file's end (``O_APPEND``), under a lock
+    where the file system has locks, which is what makes it safe on network file systems.
+
+    Raises
+    ------
+    InputError
+        `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`; a part of the line may then be there, and is no record.
+    """
+    line = (json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    with _refusals(Path(path)):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            give_up = time.monotonic() + LOCK_WAIT_S
+            while _lock(descriptor) is False and time.monotonic() < give_up:
+                time.sleep(0.002)
+            size = os.fstat(descriptor).st_size
+            if size and not _ends_with_newline(descriptor, size):
+                line = b"\n" + line
+            if os.write(descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _ends_with_newline(descriptor: int, size: int) -> bool:
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1) == b"\n"
