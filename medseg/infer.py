@@ -1,18 +1,20 @@
-"""MONAI's inferers with the precision the device is fastest in; sums and results stay float32."""
+"""MONAI's inferers, faster: in the precision that suits the device, by windows that leave slab by slab."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import monai.inferers
 import torch
 
+from medseg.engine import walk
 from medseg.errors import InputError
+from medseg.fused import LAYOUTS, fused, is_placeless, spatial_dims_of
+from medseg.windows import adapted_size, importance, stops
 
 Network = Callable[..., torch.Tensor]
-LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
 def choose_device(name: str | torch.device = "auto") -> torch.device:
@@ -51,67 +53,175 @@ def fast_dtype(device_type: str) -> torch.dtype:
 
 def in_precision(network: Network, precision: str) -> Network:
     """Return `network` run in `precision` (``auto``, ``float32`` or ``bfloat16``) with float32 results."""
-    allowed = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
-    if precision not in allowed:
-        raise InputError("CONFIG_BAD_VALUE", f"precision {precision!r}: {', '.join(allowed)} are known")
+    dtype_of(precision, "cpu")
 
     def run(inputs: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         kind = inputs.device.type
-        dtype = allowed[precision] or fast_dtype(kind)
-        with torch.autocast(kind, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
-            return network(_channels_last(inputs), *args, **kwargs).float()
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=dtype_of(precision, kind) == torch.bfloat16):
+            inputs = plain(inputs).contiguous(memory_format=LAYOUTS[inputs.ndim - 2])
+            return network(inputs, *args, **kwargs).float()
 
     return run
 
 
+def dtype_of(precision: str, device_type: str) -> torch.dtype:
+    """Return what ``auto``, ``float32`` or ``bfloat16`` means on a device."""
+    allowed = {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}
+    if precision not in allowed:
+        raise InputError("CONFIG_BAD_VALUE", f"precision {precision!r}: {', '.join(allowed)} are known")
+    return allowed[precision] or fast_dtype(device_type)
+
+
 def channels_last(network: torch.nn.Module) -> torch.nn.Module:
     """Lay a network's weights out with the channels innermost: up to twice as fast in bfloat16."""
-    spatial_dims = next(p.ndim for p in network.parameters() if p.ndim > 3) - 2
-    return network.to(memory_format=LAYOUTS[spatial_dims])  # type: ignore[call-overload]
+    return network.to(memory_format=LAYOUTS[spatial_dims_of(network)])  # type: ignore[call-overload]
 
 
-def _channels_last(inputs: torch.Tensor) -> torch.Tensor:
-    if hasattr(inputs, "as_tensor"):  # a MetaTensor's bookkeeping costs more than a small convolution
-        inputs = inputs.as_tensor()
-    return inputs.contiguous(memory_format=LAYOUTS[inputs.ndim - 2])
+def plain(inputs: torch.Tensor) -> torch.Tensor:
+    """Return a MetaTensor's tensor: its bookkeeping costs more than a small convolution."""
+    return inputs.as_tensor() if hasattr(inputs, "as_tensor") else inputs
 
 
-class _InPrecision:
-    """An inferer that runs its network in `precision`."""
+class SimpleInferer(monai.inferers.SimpleInferer):
+    """The network on the whole input, in `precision`; what training uses."""
 
-    def __init__(self, *args: Any, precision: str = "auto", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, precision: str = "auto") -> None:
+        super().__init__()
         self.precision = precision
 
     def __call__(self, inputs: torch.Tensor, network: Network, *args: Any, **kwargs: Any) -> torch.Tensor:
-        return super().__call__(inputs, in_precision(network, self.precision), *args, **kwargs)  # type: ignore[misc]
+        return super().__call__(inputs, in_precision(network, self.precision), *args, **kwargs)
 
 
-class SimpleInferer(_InPrecision, monai.inferers.SimpleInferer):
-    """The network on the whole input; what training uses."""
+class SlidingWindowInferer(monai.inferers.Inferer):
+    """Scores of a volume through windows, in place of MONAI's class of this name; 2D networks go slice by slice.
 
+    Parameters
+    ----------
+    roi_size
+        Voxels of a window, (I, J, K); (I, J) for a 2D network; an axis of 0 or less takes the image's.
+    sw_batch_size
+        Windows the network sees at once. On a CPU one is the fastest: a window fills the cache.
+    overlap
+        Share of a window that the next one sees again.
+    mode
+        Blending: ``"constant"`` or ``"gaussian"``, with `sigma_scale` times the window as standard deviation.
+    padding_mode, cval
+        How an image smaller than the window is padded, see `torch.nn.functional.pad`.
+    sw_device, device
+        Where the network runs (by default where the input is), and where scores are added up and left (by default
+        with the input).
+    precision
+        ``"auto"``, ``"float32"`` or ``"bfloat16"``; scores are added up in float32.
+    adapt
+        Take windows of up to 1.5 times `roi_size` with a smaller `overlap` where the network gives the same
+        result wherever a window lies (no instance norm): about a quarter of the work.
+    """
 
-class SlidingWindowInferer(_InPrecision, monai.inferers.SlidingWindowInferer):
-    """MONAI's sliding window, blended in float32."""
+    def __init__(
+        self,
+        roi_size: Sequence[int],
+        sw_batch_size: int = 1,
+        overlap: float = 0.25,
+        mode: str = "constant",
+        sigma_scale: float = 0.125,
+        padding_mode: str = "constant",
+        cval: float = 0.0,
+        sw_device: str | torch.device | None = None,
+        device: str | torch.device | None = None,
+        *,
+        precision: str = "auto",
+        adapt: bool = False,
+    ) -> None:
+        if not 0 <= overlap < 1:
+            raise InputError("CONFIG_BAD_VALUE", f"overlap {overlap}: 0 up to, but not, 1 is allowed")
+        mode, padding_mode = (str(getattr(name, "value", name)) for name in (mode, padding_mode))  # MONAI's enums
+        dtype_of(precision, "cpu")
+        importance(1, mode, sigma_scale)
+        self.roi_size, self.sw_batch_size, self.overlap = tuple(roi_size), sw_batch_size, overlap
+        self.mode, self.sigma_scale = mode, sigma_scale
+        self.padding_mode, self.cval = padding_mode, cval
+        self.sw_device, self.device = sw_device, device
+        self.precision, self.adapt = precision, adapt
 
+    def __call__(self, inputs: torch.Tensor, network: Network, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return scores (B, classes, …), float32, of `inputs` (B, channels, I, J, K), or (B, channels, I, J)."""
+        flat = inputs.ndim == 4
+        volumes = inputs[..., None] if flat else inputs
+        home = torch.device(self.device or inputs.device)
+        results: list[torch.Tensor] = []
+        for volume in volumes:
+            scores, done = torch.empty(0), 0
+            for slab in self.slabs(volume, network, *args, keep_on=home, **kwargs):
+                if done == 0:
+                    scores = torch.empty((slab.shape[0], *volume.shape[1:]), device=home)
+                scores[:, done : done + slab.shape[1]] = slab
+                done += slab.shape[1]
+            results.append(scores)
+        stacked = torch.stack(results) if len(results) > 1 else results[0][None]
+        return stacked[..., 0] if flat else stacked
 
-class SliceInferer(_InPrecision, monai.inferers.SliceInferer):
-    """MONAI's slice by slice inference for 2D networks."""
+    def slabs(
+        self,
+        volume: torch.Tensor,
+        network: Network,
+        *args: Any,
+        axis: int = 0,
+        keep_on: str | torch.device | None = None,
+        **kwargs: Any,
+    ) -> Iterator[torch.Tensor]:
+        """Yield the scores of `volume` (channels, I, J, K) as slabs (classes, I, J, K) that follow along `axis`.
+
+        A slab is valid until the next one is asked for. What the network is given more is `args` and `kwargs`.
+        """
+        device = torch.device(self.sw_device or volume.device)
+        dtype = dtype_of(self.precision, device.type)
+        size, overlaps = self.windows(volume.shape[1:], network)
+        if isinstance(network, torch.nn.Module):
+            network = fused(network, device, dtype)
+        flat = len(self.roi_size) == 2
+
+        @torch.inference_mode()
+        def forward(windows: torch.Tensor) -> torch.Tensor:
+            windows = windows[..., 0] if flat else windows
+            windows = windows.to(device, dtype, non_blocking=True)
+            scores = network(windows.contiguous(memory_format=LAYOUTS[windows.ndim - 2]), *args, **kwargs)
+            return scores[..., None] if flat else scores
+
+        lengths = [max(n, s) for n, s in zip(volume.shape[1:], size, strict=True)]
+        return walk(
+            plain(volume),
+            forward,
+            size,
+            [stops(*one, self.mode, self.sigma_scale) for one in zip(lengths, size, overlaps, strict=True)],
+            axis=axis,
+            batch_size=self.sw_batch_size,
+            keep_on=None if keep_on is None else torch.device(keep_on),
+            padding_mode=self.padding_mode,
+            cval=self.cval,
+        )
+
+    def windows(self, shape: Sequence[int], network: Network) -> tuple[list[int], list[float]]:
+        """Return the window (three axes) and overlaps for a volume of this shape."""
+        given = (*self.roi_size, 1)[:3]
+        size = [roi if roi > 0 else n for roi, n in zip(given, shape, strict=True)]
+        overlaps = [self.overlap] * 2 + [0.0 if len(self.roi_size) == 2 else self.overlap]
+        if self.adapt and isinstance(network, torch.nn.Module) and is_placeless(network):
+            pairs = [
+                (1, 0.0) if roi == 1 else adapted_size(n, roi, largest=roi * 3 // 2)
+                for n, roi in zip(shape, size, strict=True)
+            ]
+            size, overlaps = [size for size, _ in pairs], [overlap for _, overlap in pairs]
+        return size, overlaps
 
 
 def window_inferer(
-    *, patch_size: Sequence[int], overlap: float = 0.5, batch_size: int = 4, precision: str = "auto"
-) -> SlidingWindowInferer | SliceInferer:
-    """Return the inferer for a bundle: windows in 3D, slices where `patch_size` has two axes.
-
-    Windows are blended with Gaussian weights (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
-    """
-    settings: dict[str, Any] = {
-        "sw_batch_size": batch_size,
-        "overlap": overlap,
-        "mode": "gaussian",
-        "precision": precision,
-    }
-    if len(patch_size) == 2:
-        return SliceInferer(spatial_dim=2, roi_size=patch_size, **settings)
-    return SlidingWindowInferer(roi_size=patch_size, **settings)
+    *,
+    patch_size: Sequence[int],
+    overlap: float = 0.5,
+    batch_size: int = 1,
+    precision: str = "auto",
+    adapt: bool = True,
+) -> SlidingWindowInferer:
+    """Return a bundle's inferer: windows in 3D, slices where `patch_size` has two axes; Gaussian blending."""
+    return SlidingWindowInferer(patch_size, batch_size, overlap, mode="gaussian", precision=precision, adapt=adapt)

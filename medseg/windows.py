@@ -1,0 +1,98 @@
+"""Where a sliding window stops along an axis, and how much each stop counts there.
+
+Windows stand on a grid, so all that concerns them is a product of three axes: three short vectors say what a map
+of the whole volume would.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from medseg.errors import InputError
+
+# Of a voxel's sum, what a window may give and still be left out: the network's bfloat16 result is no finer (2^-8)
+NEGLIGIBLE = 2.0**-9
+
+
+class Stop(NamedTuple):
+    """A window's place along one axis: it starts at `start` and counts with `weights` (n,) from `first` on."""
+
+    start: int
+    first: int
+    weights: torch.Tensor
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.weights)
+
+
+def starts(length: int, window: int, overlap: float) -> list[int]:
+    """Return where windows start along an axis of `length` voxels, as MONAI's sliding window has them."""
+    step = max(int(window * (1 - overlap)), 1) if window < length else window
+    count = math.ceil(max(length - window, 0) / step) + 1
+    return [max(min(n * step, length - window), 0) for n in range(count)]
+
+
+def importance(window: int, mode: str, sigma_scale: float) -> torch.Tensor:
+    """Return a window's weights (window,) along one axis, float64: ones, or a Gaussian about its middle.
+
+    MONAI lifts a product of three such weights to at least 1e-3; here it stays what it is.
+
+    Source: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z.
+    """
+    if mode == "constant":
+        return torch.ones(window, dtype=torch.float64)
+    if mode != "gaussian":
+        raise InputError("CONFIG_BAD_VALUE", f"mode {mode!r}: 'gaussian' and 'constant' are known")
+    distance = torch.arange(window, dtype=torch.float64) - (window - 1) / 2
+    return torch.exp(-0.5 * (distance / (sigma_scale * window)) ** 2)
+
+
+def stops(
+    length: int, window: int, overlap: float, mode: str = "gaussian", sigma_scale: float = 0.125
+) -> list[Stop]:
+    """Return the stops along one axis; at every voxel their weights add up to 1.
+
+    Weights that are `NEGLIGIBLE` beside the others at their voxel are left out.
+    """
+    begins = starts(length, window, overlap)
+    shape = importance(window, mode, sigma_scale)
+    total = torch.zeros(begins[-1] + window, dtype=torch.float64)
+    for start in begins:
+        total[start : start + window] += shape
+    shares = [shape / total[start : start + window] for start in begins]
+    kept = [(share >= NEGLIGIBLE).nonzero()[[0, -1], 0].tolist() for share in shares]
+    total.zero_()
+    for start, share, (low, high) in zip(begins, shares, kept, strict=True):
+        total[start + low : start + high + 1] += share[low : high + 1]
+    return [
+        Stop(start, start + low, (share[low : high + 1] / total[start + low : start + high + 1]).float())
+        for start, share, (low, high) in zip(begins, shares, kept, strict=True)
+    ]
+
+
+def adapted_size(length: int, window: int, *, largest: int) -> tuple[int, float]:
+    """Return a window and overlap that cover `length` in few, equal steps, for a network that takes any size.
+
+    The window is a multiple of what the network halves, at least `window` and at most `largest` where that is
+    possible. Neighbours share a third of the `window` the network was trained with, half of what the usual overlap
+    of 0.5 shares: no voxel is nearer to the border that ends its window than a sixth.
+    """
+    multiple = max(2**n for n in range(8) if window % 2**n == 0 and 2**n <= max(window // 4, 1))
+    shared = math.ceil(window / 3)
+    for count in range(1, length + 1):
+        size = math.ceil((length + (count - 1) * shared) / count / multiple) * multiple
+        if size <= max(largest, window):
+            size = max(size, window)
+            return size, shared / size
+    raise AssertionError("a window of one voxel covers an axis")
+
+
+def padding(shape: Sequence[int], window: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the voxels before and after that bring each axis of `shape` to the `window`, as MONAI pads."""
+    missing = [max(w - n, 0) for n, w in zip(shape, window, strict=True)]
+    return [(m // 2, m - m // 2) for m in missing]
