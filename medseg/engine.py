@@ -8,7 +8,7 @@ from itertools import product
 import torch
 import torch.nn.functional as F
 
-from medseg.windows import Stop, padding
+from medseg.windows import Stop, among, padding
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 CHUNK = 1 << 19  # scores added at a time, so that a chunk and what it is added to stay in the cache
@@ -25,6 +25,7 @@ def walk(
     keep_on: torch.device | None = None,
     padding_mode: str = "constant",
     cval: float = 0.0,
+    part: tuple[int, int, int] | None = None,
 ) -> Iterator[torch.Tensor]:
     """Yield blended scores slab by slab, each a view (classes, I, J, K), float32, that is valid until the next.
 
@@ -45,6 +46,9 @@ def walk(
         Windows the network sees at once.
     keep_on
         Where scores are added up; by default where the network leaves them.
+    part
+        (axis, from, to): only these planes of an axis other than `axis`, with the very scores they would have in
+        the whole; the windows at its ends are run for either side.
     """
     pads = padding(image.shape[1:], size)
     if any(map(any, pads)):
@@ -52,7 +56,11 @@ def walk(
         image = F.pad(image[None], widths, mode=padding_mode, **({"value": cval} if cval else {}))[0]
     across = [n for n in range(3) if n != axis]
     inside = [slice(low, n - high) for (low, high), n in zip(pads, image.shape[1:], strict=True)]
-    kept = _Kept(stops, axis, [image.shape[1 + n] for n in across], keep_on)
+    if part is not None:
+        low, high = (pads[part[0]][0] + n for n in part[1:])
+        inside[part[0]] = slice(low, high)
+    stops = [among(each, inside[n]) if n in across else each for n, each in enumerate(stops)]
+    kept = _Kept(stops, axis, [inside[n] for n in across], keep_on)
     run = _Runner(forward, size, batch_size)
     for row, stop in enumerate(stops[axis]):
         places = [_in_order(axis, stop, *pair) for pair in product(*(stops[n] for n in across))]
@@ -61,7 +69,7 @@ def walk(
         finished = stops[axis][row + 1].first if row + 1 < len(stops[axis]) else image.shape[1 + axis]
         slab = kept.finished(finished, inside[axis])
         if slab.shape[0]:
-            yield _in_image_order(slab[:, inside[across[0]], inside[across[1]]], axis)
+            yield _in_image_order(slab, axis)
         kept.forget(finished)
 
 
@@ -120,7 +128,7 @@ class _Kept:
     """The planes that later windows may still add to, laid out (plane, across, across, class)."""
 
     def __init__(
-        self, stops: Sequence[Sequence[Stop]], axis: int, across: Sequence[int], device: torch.device | None
+        self, stops: Sequence[Sequence[Stop]], axis: int, across: Sequence[slice], device: torch.device | None
     ) -> None:
         self.planes, self.axis, self.across, self.device = kept_planes(stops[axis]), axis, across, device
         self.first = 0  # the plane of the image that is the first here
@@ -128,13 +136,15 @@ class _Kept:
 
     def add(self, place: Sequence[Stop], scores: torch.Tensor) -> None:
         if self.sums is None:
-            shape = (self.planes, *self.across, scores.shape[0])
+            shape = (self.planes, *(span.stop - span.start for span in self.across), scores.shape[0])
             self.sums = torch.zeros(shape, device=self.device or scores.device)
         scores = scores.to(self.sums.device, non_blocking=True)
         used = [slice(s.first - s.start, s.end - s.start) for s in place]
         along, *sides = (place[n] for n in _axes(self.axis))
         scores = scores[(slice(None), *used)].permute(*(1 + n for n in _axes(self.axis)), 0)
-        into = self.sums[(slice(along.first - self.first, along.end - self.first), *(_span(s) for s in sides))]
+        first = (self.first, *(span.start for span in self.across))
+        spans = [slice(s.first - n, s.end - n) for s, n in zip((along, *sides), first, strict=True)]
+        into = self.sums[tuple(spans)]
         weight = torch.outer(sides[0].weights, sides[1].weights).to(scores.device)[None, ..., None]
         weights = along.weights.to(scores.device)[:, None, None, None]
         step = max(CHUNK // max(scores[0].numel(), 1), 1) if scores.device.type == "cpu" else len(scores)
@@ -173,7 +183,3 @@ def _in_image_order(slab: torch.Tensor, axis: int) -> torch.Tensor:
     for n, place in enumerate(_axes(axis)):
         order[place] = n
     return slab.permute(3, *order)
-
-
-def _span(stop: Stop) -> slice:
-    return slice(stop.first, stop.end)

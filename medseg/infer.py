@@ -168,11 +168,13 @@ class SlidingWindowInferer(monai.inferers.Inferer):
         *args: Any,
         axis: int = 0,
         keep_on: str | torch.device | None = None,
+        part: tuple[int, int, int] | None = None,
         **kwargs: Any,
     ) -> Iterator[torch.Tensor]:
         """Yield the scores of `volume` (channels, I, J, K) as slabs (classes, I, J, K) that follow along `axis`.
 
-        A slab is valid until the next one is asked for. What the network is given more is `args` and `kwargs`.
+        A slab is valid until the next one is asked for; for `part` see `medseg.engine.walk`. What the network is
+        given more is `args` and `kwargs`.
         """
         device = torch.device(self.sw_device or volume.device)
         dtype = dtype_of(self.precision, device.type)
@@ -199,6 +201,7 @@ class SlidingWindowInferer(monai.inferers.Inferer):
             keep_on=None if keep_on is None else torch.device(keep_on),
             padding_mode=self.padding_mode,
             cval=self.cval,
+            part=part,
         )
 
     def windows(self, shape: Sequence[int], network: Network) -> tuple[list[int], list[float]]:

@@ -75,6 +75,16 @@ def stops(
     ]
 
 
+def among(stops: Sequence[Stop], span: slice) -> list[Stop]:
+    """Return the stops that count within `span`, with the weights they have there."""
+    found = []
+    for stop in stops:
+        first, end = max(stop.first, span.start), min(stop.end, span.stop)
+        if first < end:
+            found.append(Stop(stop.start, first, stop.weights[first - stop.first : end - stop.first]))
+    return found
+
+
 def adapted_size(length: int, window: int, *, largest: int) -> tuple[int, float]:
     """Return a window and overlap that cover `length` in few, equal steps, for a network that takes any size.
 

@@ -64,6 +64,11 @@ def test_slabs_along_any_axis_are_the_whole(shape, axis):
     slabs = [slab.clone() for slab in inferer.slabs(volume, network, axis=axis)]
     whole = inferer(volume[None], network)[0]
     torch.testing.assert_close(torch.cat(slabs, dim=1 + axis), whole, rtol=1e-4, atol=1e-5)
+    other = (axis + 1) % 3
+    for low, high in ((0, shape[other] // 2), (shape[other] // 2, shape[other])):
+        slabs = [slab.clone() for slab in inferer.slabs(volume, network, axis=axis, part=(other, low, high))]
+        part = whole.narrow(1 + other, low, high - low)
+        torch.testing.assert_close(torch.cat(slabs, dim=1 + axis), part, rtol=1e-4, atol=1e-5)
 
 
 def test_two_axes_mean_slices():
