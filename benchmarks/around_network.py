@@ -1,0 +1,232 @@
+"""A CT from file to label map, all but the network, medseg beside MONAI: ``python benchmarks/around_network.py``.
+
+A CT-like volume lies in a temporary folder as .nii.gz. Each pipeline reads it, prepares it as the spleen bundle
+does (RAS, 1.5 mm, cropped to the body, windowed), is handed scores of three classes that were computed beforehand,
+takes them to the file's own grid, gives each voxel its best class and writes a .nii.gz. The pipelines take turns,
+each time in a process of its own, which does it twice and reports the second time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import logging
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import nibabel
+import numpy as np
+import torch
+from read_nifti import cpu_name, ct_like
+
+SPACING_MM = (1.5, 1.5, 1.5)
+WINDOW_HU = (-41.0, 176.0)
+MEAN_HU, SD_HU = 99.3, 39.5
+CROP_ABOVE_HU = -900.0
+NOISE_HU = 40.0  # with it the file is as large as a thin-slice CT's
+STRUCTURES = (((0.45, 0.40, 0.5), (0.22, 0.2, 0.3)), ((0.62, 0.55, 0.55), (0.08, 0.1, 0.15)))  # centres, radii
+SLAB_PLANES = 32
+Timings = dict[str, float]
+Timed = Callable[[str], object]
+
+
+def blob_scores(grid_shape: tuple[int, ...], grid_affine: np.ndarray, extent_mm: np.ndarray) -> torch.Tensor:
+    """Return scores (3, I, J, K) as a trained network gives them: smooth, with large regions of one class.
+
+    They are a function of the place in the patient alone, so that they fit whichever grid is asked for.
+    """
+    world = [
+        torch.arange(n, dtype=torch.float32) * float(grid_affine[a, a]) + float(grid_affine[a, 3])
+        for a, n in enumerate(grid_shape)
+    ]
+    x, y, z = torch.meshgrid(*[w / mm for w, mm in zip(world, extent_mm, strict=True)], indexing="ij")
+    wobble = 0.15 * torch.sin(40 * x) * torch.sin(40 * y) * torch.sin(30 * z)
+    scores = torch.zeros(3, *grid_shape)
+    for label, (centre, radii) in enumerate(STRUCTURES, 1):
+        squared = sum(((w - c) / r) ** 2 for w, c, r in zip((x, y, z), centre, radii, strict=True))
+        scores[label] = 8 * (1 - squared.sqrt() + wobble)
+    return scores.clamp_(-12, 12)
+
+
+def with_medseg(path: Path, output: Path, timed: Timed, scores_of: Callable[..., torch.Tensor]) -> None:
+    from medseg.native import NativeLabels
+    from medseg.preprocess import IMAGE, preprocessing
+    from medseg.read import read_volume
+    from medseg.write import write_label_map
+
+    intensity = {"kind": "ct", "window_hu": WINDOW_HU, "mean_hu": MEAN_HU, "sd_hu": SD_HU}
+    steps = preprocessing(intensity=intensity, spacing_mm=SPACING_MM, crop_above=CROP_ABOVE_HU)
+    with timed("read"):
+        volume = read_volume(path)
+    with timed("preprocess"):
+        image = steps({IMAGE: volume})[IMAGE]
+    scores = scores_of(image)
+    with timed("scores to native labels"):
+        native = NativeLabels(
+            native_shape=volume.array.shape,
+            native_affine=volume.affine,
+            grid_shape=image.shape[1:],
+            grid_affine=np.asarray(image.affine),
+            axis=0,
+        )
+        for slab in scores.split(SLAB_PLANES, dim=1):
+            native.add(slab)
+        labels = native.finish()
+    with timed("write"):
+        write_label_map(output, labels, volume.affine, like=path)
+
+
+def with_monai(path: Path, output: Path, timed: Timed, scores_of: Callable[..., torch.Tensor]) -> None:
+    from monai.data import MetaTensor
+    from monai.transforms import (
+        AsDiscreted,
+        Compose,
+        CropForegroundd,
+        EnsureChannelFirstd,
+        Invertd,
+        LoadImaged,
+        Orientationd,
+        SaveImaged,
+        ScaleIntensityRanged,
+        Spacingd,
+    )
+
+    scaled = [(hu - MEAN_HU) / SD_HU for hu in WINDOW_HU]
+    load = [LoadImaged("image"), EnsureChannelFirstd("image")]
+    prepare = [
+        Orientationd("image", axcodes="RAS", labels=(("L", "R"), ("P", "A"), ("I", "S"))),
+        Spacingd("image", pixdim=SPACING_MM, mode="bilinear"),
+        CropForegroundd("image", "image", select_fn=lambda x: x > CROP_ABOVE_HU, allow_smaller=True),
+        ScaleIntensityRanged("image", *WINDOW_HU, *scaled, clip=True),
+    ]
+    with timed("read"):
+        data = Compose(load)({"image": str(path)})
+    with timed("preprocess"):
+        data = Compose(prepare)(data)
+    data["pred"] = MetaTensor(
+        scores_of(data["image"]), meta=data["image"].meta, applied_operations=data["image"].applied_operations
+    )
+    with timed("scores to native labels"):
+        back = Invertd("pred", Compose([*load, *prepare]), orig_keys="image", nearest_interp=False)
+        data = AsDiscreted("pred", argmax=True)(back(data))
+    where = {"output_dir": output.parent, "output_postfix": "monai", "separate_folder": False}
+    save = SaveImaged("pred", output_dtype=np.uint8, print_log=False, **where)
+    with timed("write"):
+        save(data)
+
+
+PIPELINES = {"medseg": with_medseg, "MONAI": with_monai}
+
+
+def run_once(name: str, path: Path) -> dict[str, object]:
+    """Run a pipeline twice in this process; return its stages' times in s, and peak memory in MiB."""
+    image = nibabel.load(path)
+    extent_mm = np.abs(image.affine[:3, :3]) @ (np.array(image.shape) - 1)
+    times: Timings = {}
+
+    @contextmanager
+    def timed(stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        times[stage] = time.perf_counter() - start
+
+    def scores_of(image: torch.Tensor) -> torch.Tensor:
+        key = tuple(image.shape[1:])
+        if key not in cached:
+            cached[key] = blob_scores(key, np.asarray(image.affine), extent_mm)
+        return cached[key]
+
+    cached: dict[tuple[int, ...], torch.Tensor] = {}
+    for _ in range(2):
+        PIPELINES[name](path, path.with_name("ct_medseg.nii.gz"), timed, scores_of)
+    grid_shape = next(iter(cached))
+    return {
+        "times_s": times,
+        "peak_mib": _peak_mib(),
+        "held_mib": 12 * np.prod(grid_shape) / 2**20,
+        "grid": grid_shape,
+    }
+
+
+def _peak_mib() -> float:
+    status = Path("/proc/self/status").read_text()  # Linux
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 300))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--ct", type=Path, help="a CT to take instead of the made one; results are written beside it"
+    )
+    parser.add_argument("--once", choices=PIPELINES, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.once:
+        warnings.simplefilter("ignore")
+        logging.disable()
+        print("\n" + json.dumps(run_once(arguments.once, arguments.ct)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.ct or Path(folder) / "ct.nii.gz"
+        if arguments.ct is None:
+            write_ct(path, tuple(arguments.shape))
+        runs: dict[str, list] = {name: [] for name in PIPELINES}
+        for _ in range(arguments.repeats):
+            for name in PIPELINES:
+                command = [sys.executable, __file__, "--once", name, "--ct", str(path)]
+                printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+                runs[name].append(json.loads(printed.splitlines()[-1]))
+        ours, theirs = (nibabel.load(path.with_name(f"ct_{name}.nii.gz")) for name in ("medseg", "monai"))
+        differ = np.asarray(ours.dataobj) != np.asarray(theirs.dataobj)
+        report(path, runs, differ)
+
+
+def write_ct(path: Path, shape: tuple[int, ...]) -> None:
+    volume = ct_like(shape)
+    rng = np.random.default_rng(1)
+    for k in range(shape[2]):
+        volume[:, :, k] += rng.normal(0, NOISE_HU, shape[:2]).astype(np.int16)
+    affine = np.diag([-0.8, -0.8, 1.0, 1.0])
+    affine[:2, 3] = 0.8 * (np.array(shape[:2]) - 1)
+    path.write_bytes(gzip.compress(nibabel.Nifti1Image(volume, affine).to_bytes(), 6))
+
+
+def report(path: Path, runs: dict[str, list], differ: np.ndarray) -> None:
+    import isal
+    import monai
+
+    shape = " × ".join(map(str, nibabel.load(path).shape))
+    grid = " × ".join(map(str, runs["medseg"][0]["grid"]))
+    print(
+        f"{shape} int16, a .nii.gz of {path.stat().st_size / 1e6:.0f} MB, to {grid} at 1.5 mm and 3 classes; "
+        f"{cpu_name()}, {torch.get_num_threads()} cores, Python {platform.python_version()}, PyTorch "
+        f"{torch.__version__}, NumPy {np.__version__}, MONAI {monai.__version__}, nibabel {nibabel.__version__}, "
+        f"isal {isal.__version__}; medians of {len(runs['medseg'])} turns.\n"
+    )
+    print("| step | medseg, s | MONAI, s | times as fast |\n|---|---:|---:|---:|")
+    stages = [*runs["medseg"][0]["times_s"], "all"]
+    for run in (run for of_one in runs.values() for run in of_one):
+        run["times_s"]["all"] = sum(run["times_s"].values())
+    for stage in stages:
+        ours, theirs = (median(run["times_s"][stage] for run in runs[name]) for name in PIPELINES)
+        print(f"| {stage} | {ours:.3f} | {theirs:.3f} | {theirs / ours:.1f} |")
+    ours, theirs = (median(run["peak_mib"] for run in runs[name]) for name in PIPELINES)
+    print(f"| peak memory, MiB | {ours:.0f} | {theirs:.0f} | |")
+    print(
+        f"\nOf the peaks {runs['medseg'][0]['held_mib']:.0f} MiB are the scores. The label maps differ in "
+        f"{differ.sum()} of {differ.size} voxels."
+    )
+
+
+if __name__ == "__main__":
+    main()
