@@ -12,7 +12,7 @@ import torch
 from medseg.engine import walk
 from medseg.errors import InputError
 from medseg.fused import LAYOUTS, fused, is_placeless, spatial_dims_of
-from medseg.windows import adapted_size, importance, stops
+from medseg.windows import Stop, adapted_size, importance, stops
 
 Network = Callable[..., torch.Tensor]
 
@@ -178,7 +178,7 @@ class SlidingWindowInferer(monai.inferers.Inferer):
         """
         device = torch.device(self.sw_device or volume.device)
         dtype = dtype_of(self.precision, device.type)
-        size, overlaps = self.windows(volume.shape[1:], network)
+        size, along = self.plan(volume.shape[1:], network)
         if isinstance(network, torch.nn.Module):
             network = fused(network, device, dtype)
         flat = len(self.roi_size) == 2
@@ -190,12 +190,11 @@ class SlidingWindowInferer(monai.inferers.Inferer):
             scores = network(windows.contiguous(memory_format=LAYOUTS[windows.ndim - 2]), *args, **kwargs)
             return scores[..., None] if flat else scores
 
-        lengths = [max(n, s) for n, s in zip(volume.shape[1:], size, strict=True)]
         return walk(
             plain(volume),
             forward,
             size,
-            [stops(*one, self.mode, self.sigma_scale) for one in zip(lengths, size, overlaps, strict=True)],
+            along,
             axis=axis,
             batch_size=self.sw_batch_size,
             keep_on=None if keep_on is None else torch.device(keep_on),
@@ -204,18 +203,18 @@ class SlidingWindowInferer(monai.inferers.Inferer):
             part=part,
         )
 
-    def windows(self, shape: Sequence[int], network: Network) -> tuple[list[int], list[float]]:
-        """Return the window (three axes) and overlaps for a volume of this shape."""
+    def plan(self, shape: Sequence[int], network: Network) -> tuple[list[int], list[list[Stop]]]:
+        """Return the window (three axes) for a volume (I, J, K), and where it stops along each axis."""
         given = (*self.roi_size, 1)[:3]
         size = [roi if roi > 0 else n for roi, n in zip(given, shape, strict=True)]
         overlaps = [self.overlap] * 2 + [0.0 if len(self.roi_size) == 2 else self.overlap]
         if self.adapt and isinstance(network, torch.nn.Module) and is_placeless(network):
-            pairs = [
-                (1, 0.0) if roi == 1 else adapted_size(n, roi, largest=roi * 3 // 2)
-                for n, roi in zip(shape, size, strict=True)
-            ]
-            size, overlaps = [size for size, _ in pairs], [overlap for _, overlap in pairs]
-        return size, overlaps
+            for axis, n in enumerate(shape[: len(self.roi_size)]):
+                size[axis], overlaps[axis] = adapted_size(n, size[axis], largest=size[axis] * 3 // 2)
+        return size, [
+            stops(max(n, window), window, overlap, self.mode, self.sigma_scale)
+            for n, window, overlap in zip(shape, size, overlaps, strict=True)
+        ]
 
 
 def window_inferer(

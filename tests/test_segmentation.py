@@ -1,0 +1,140 @@
+"""A case in as much memory as there is: the same labels in every way, the peak known before."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.networks.nets import UNet
+
+from medseg.infer import window_inferer
+from medseg.memory import MIB, resident_bytes
+from medseg.native import NativeLabels
+from medseg.segmentation import label_image, predict_bytes, ways
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return UNet(3, 1, 3, (8, 16), (2,), num_res_units=1, norm="instance").eval()
+
+
+@pytest.fixture(scope="module")
+def image() -> MetaTensor:
+    """40×28×52 voxels of 1.5 mm, of a volume of 1 mm that lies mirrored and turned in its file."""
+    torch.manual_seed(1)
+    blobs = torch.nn.functional.interpolate(torch.randn(1, 1, 8, 6, 10), (40, 28, 52), mode="trilinear")[0]
+    turned = np.array([[0, 1.0, 0, 3], [-1.0, 0, 0, 55], [0, 0, 1.0, -2], [0, 0, 0, 1]])
+    grid = np.diag([1.5, 1.5, 1.5, 1.0])
+    meta = {"spatial_shape": (40, 58, 75), "original_affine": turned}
+    return MetaTensor(blobs, affine=torch.from_numpy(grid), meta=meta)
+
+
+@pytest.fixture(scope="module")
+def inferer():
+    return window_inferer(patch_size=[16, 16, 16], precision="float32")
+
+
+@pytest.fixture(scope="module")
+def labels(image, network, inferer):
+    return label_image(image, network, inferer)[0]
+
+
+def test_labels_are_those_of_the_whole_tensor_of_scores(image, network, inferer, labels):
+    native = NativeLabels(
+        native_shape=image.meta["spatial_shape"],
+        native_affine=image.meta["original_affine"],
+        grid_shape=image.shape[1:],
+        grid_affine=np.asarray(image.affine),
+        axis=0,
+    )
+    native.add(inferer(image[None].as_tensor(), network)[0])
+    assert labels.shape == (40, 58, 75)
+    assert len(np.unique(labels)) == 3
+    assert (labels == native.finish()).mean() >= 0.9999
+
+
+@pytest.mark.parametrize("n", range(len(list(ways(window_inferer(patch_size=[16] * 3), CPU)))))
+def test_every_way_gives_the_same_labels(image, network, inferer, labels, monkeypatch, n):
+    way = list(ways(inferer, CPU))[n]
+    monkeypatch.setattr("medseg.segmentation.ways", lambda *_: [way])
+    found, confidence, facts = label_image(image, network, inferer)
+    assert (found == labels).mean() >= 0.9999
+    assert facts["memory"]["way"] == str(way)
+    assert set(confidence.facts()) == {"1", "2"}
+
+
+def test_ways_need_less_and_less(image, network, inferer):
+    needs = [predict_bytes(image, network, way) for way in ways(inferer, CPU)]
+    here = resident_bytes()
+    assert all(b - here <= a - here + MIB for a, b in pairwise(needs))
+    assert needs[-1] < needs[0]
+
+
+@pytest.mark.parametrize(
+    "stage", ["medseg.infer.fused", "medseg.engine._Kept.add", "medseg.native.NativeLabels.add"]
+)
+@pytest.mark.parametrize("times", [1, 3])
+def test_memory_that_runs_out_leads_to_the_next_smaller_way(
+    image, network, inferer, labels, monkeypatch, stage, times
+):
+    module, *names = stage.replace("medseg.", "", 1).split(".")
+    import importlib
+
+    holder = importlib.import_module(f"medseg.{module}")
+    for name in names[:-1]:
+        holder = getattr(holder, name)
+    real, calls = getattr(holder, names[-1]), []
+
+    def runs_out(*args, **kwargs):
+        calls.append(1)
+        if len(calls) <= times:
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"
+            )
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(holder, names[-1], runs_out)
+    found, _, facts = label_image(image, network, inferer)
+    assert (found == labels).mean() >= 0.9999
+    assert facts["memory"]["ran_out"] == times
+
+
+def test_other_errors_are_raised_at_once(image, inferer):
+    def broken(_):
+        raise RuntimeError("the network is broken")
+
+    with pytest.raises(RuntimeError, match="is broken"):
+        label_image(image, broken, inferer)
+
+
+def test_a_budget_that_nothing_fits_is_refused(image, network, inferer):
+    with pytest.raises(ValueError, match="raise --budget-mib") as caught:
+        label_image(image, network, inferer, budget_mib=1)
+    assert caught.value.code == "MEMORY_TOO_SMALL"
+
+
+def test_a_smaller_budget_takes_a_smaller_way(image, network, inferer):
+    needs = [predict_bytes(image, network, way) for way in ways(inferer, CPU)]
+    facts = label_image(image, network, inferer, budget_mib=(needs[0] + needs[-1]) / 2 / MIB)[2]
+    assert not facts["memory"]["way"].endswith("parts: 1")
+
+
+def test_confidence_is_the_mean_over_the_mask(image, network, inferer):
+    scores = inferer(image[None].as_tensor(), network)[0].double()
+    p = scores.softmax(dim=0)
+    chosen = p.argmax(dim=0)
+    _, confidence, _ = label_image(image, network, inferer, keep_probabilities=True)
+    for label in (1, 2):
+        inside = p[:, chosen == label]
+        entropy = -(inside * inside.log()).sum(dim=0).mean()
+        facts = confidence.facts()[str(label)]
+        assert facts["mean_probability"] == pytest.approx(float(inside[label].mean()), abs=1e-3)
+        assert facts["mean_entropy_nats"] == pytest.approx(float(entropy), abs=1e-3)
+        begin, crop = confidence.crops()[label]
+        box = tuple(slice(b, b + n) for b, n in zip(begin, crop.shape, strict=True))
+        np.testing.assert_allclose(crop, p[label][box], atol=5e-3)
+        assert p[label].sum() - p[label][box].sum() < 1e-3 * p[label].numel()
