@@ -7,13 +7,16 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from medseg.cases import Case
-from medseg.errors import InputError
+from medseg.errors import InputError, cause_of
 from medseg.results import check_formats
 from medseg.write import append_line, sha256_of
 from medseg.write.files import check_writable, sweep
@@ -114,6 +117,37 @@ def is_done(case: Case, record: Mapping[str, Any], output_dir: str | Path, want:
         return all(path.is_file() and sha256_of(path) == digest for path, digest in files)
     except (KeyError, TypeError, AttributeError, OSError):  # not a record of ours, or a file that cannot be read
         return False
+
+
+def begin(case: Case) -> Record:
+    """Return the record of an attempt that begins now; it has failed unless something else is said of it."""
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    record: Record = {"case": case["id"], "status": "failed", "codes": [], "message": ""}
+    return {**record, "inputs": [case["image"]], "outputs": [], "timings_s": {}, "started": started}
+
+
+@contextmanager
+def failures_in(record: Record) -> Iterator[None]:
+    """Put what goes wrong in the block down in the record: one bad case must not end the others'."""
+    try:
+        yield
+    except Exception as error:
+        found = cause_of(error)
+        if not isinstance(found, InputError):
+            found = InputError("CASE_FAILED", _what_and_where(error))
+        record["codes"], record["message"] = [found.code], str(found.args[0])
+
+
+def _what_and_where(error: BaseException) -> str:
+    """Return the first error's type and where it was raised; its text may quote a patient's name."""
+    places: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:  # from the outermost call of ours to the one that raised
+        error = cause
+        places += [f"{frame.f_globals['__name__']}:{line}" for frame, line in walk_tb(error.__traceback__)]
+        cause = error.__cause__ or error.__context__
+    ours = [place for place in places if place.startswith("medseg.")]
+    return f"{type(error).__name__} at {', called from '.join(dict.fromkeys([places[-1], *ours[-1:]]))}"
 
 
 def append(output_dir: str | Path, record: Mapping[str, Any]) -> None:

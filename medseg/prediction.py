@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medseg.bundle import read_metadata
 from medseg.cases import Case
-from medseg.errors import CasesFailed, InputError, cause_of
-from medseg.manifest import MANIFEST, Record, append, finished, make_ready, share, wanted
+from medseg.errors import CasesFailed, InputError
+from medseg.manifest import (
+    MANIFEST,
+    Record,
+    append,
+    begin,
+    failures_in,
+    finished,
+    make_ready,
+    share,
+    wanted,
+)
 from medseg.read import Volume, read_volume
 from medseg.results import check_volume, write_results
 
@@ -26,6 +37,8 @@ if TYPE_CHECKING:  # processes that only read import no more than they need
     import torch
     from monai.inferers import Inferer
     from monai.transforms import Compose
+
+    from medseg.batch import Read
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +57,9 @@ def predict_cases(
     formats: str | Sequence[str] = ("nifti",),
     seg_type: str = "BINARY",
     select: Mapping[str, str] | None = None,
+    jobs: int = 1,
+    shard: str = "",
+    read_timeout_s: float = 600,
 ) -> list[Record]:
     """Predict each case that `output_dir` has not yet, and record each attempt in its manifest.
 
@@ -59,59 +75,122 @@ def predict_cases(
         Of the DICOM SEG: ``"BINARY"`` or ``"LABELMAP"``.
     select
         Which volume is meant where a case's folder holds several, see `medseg.read_volume`.
+    jobs
+        Processes that read and preprocess; with 1 a thread does it, and there is no process but this.
+    shard
+        ``"i/n"``: this share of the cases alone, see `medseg.manifest.share`.
+    read_timeout_s
+        Where processes read, how long one may take for a case before it is ended; a thread cannot be.
 
     Returns
     -------
     list of dict
-        One manifest record a case, in the order of `cases`.
+        One manifest record a case of the shard, in the order of `cases`.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`, `CASES_DUPLICATE_ID`, `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`: nothing was started.
+    CasesFailed
+        The manifest can no longer be appended to.
+    KeyboardInterrupt, SystemExit
+        Ctrl-C and SIGTERM: the case being written was finished, the one being segmented dropped.
     """
-    from medseg.infer import choose_device
+    from medseg import __version__, batch
 
     meta = read_metadata(bundle)
     want = wanted(bundle, meta, weights, formats=formats, seg_type=seg_type, select=select)
-    cases = share(cases, "")
+    if int(jobs) < 1 or not read_timeout_s > 0:
+        raise InputError(
+            "CONFIG_BAD_VALUE", f"jobs {jobs}, read_timeout_s {read_timeout_s}: 1 or more, and above 0"
+        )
+    cases = share(cases, shard)
     done = finished(cases, output_dir, want)
     left = [case for case in cases if case["id"] not in done]
-    if left:
-        make_ready(output_dir)
-    spatial_dims = meta["medseg"]["network"]["spatial_dims"]
-    check = partial(check_volume, spatial_dims=spatial_dims, formats=want["formats"])
-    network = network.to(choose_device(device)).eval()
-    for case in left:
-        record = begin(case)
-        with failures_in(record):
-            prepared = prepare(
-                case,
-                preprocessing=preprocessing,
-                check=check,
-                select=want["select"],
-                timings_s=record["timings_s"],
-            )
-            labels, facts = segment(
-                prepared,
-                network=network,
-                inferer=inferer,
-                postprocessing=postprocessing,
-                timings_s=record["timings_s"],
-            )
-            with _timed(record["timings_s"], "write"):
-                outputs = write_results(
-                    output_dir,
-                    case["id"],
-                    labels,
-                    prepared.volume,
-                    metadata=meta,
-                    formats=want["formats"],
-                    seg_type=seg_type,
-                )
-            record |= {"status": "done", "codes": list(prepared.volume.codes), "outputs": outputs, **facts}
-        from medseg import __version__
+    check = partial(check_volume, spatial_dims=meta["medseg"]["network"]["spatial_dims"], formats=want["formats"])
+    write = partial(write_results, output_dir, metadata=meta, formats=want["formats"], seg_type=seg_type)
 
+    def finish(case: Case, record: Record, prepared: Prepared | None, labels: np.ndarray | None) -> None:
+        if prepared is not None and labels is not None:
+            with failures_in(record), _timed(record["timings_s"], "write"):
+                outputs = write(case["id"], labels, prepared.volume)
+                codes = [*prepared.volume.codes, *record["codes"]]
+                record |= {"status": "done", "codes": codes, "outputs": outputs}
         record |= {"peak_rss_mib": _peak_rss_mib(), "medseg": __version__}
         record |= {"bundle": want["bundle"], "select": want["select"]}
         append(output_dir, record)
         done[case["id"]] = record
-    return [done[case["id"]] for case in cases]
+
+    if left:
+        make_ready(output_dir)
+        read = partial(_read, preprocessing=preprocessing, check=check, select=want["select"])
+        models = _on_every_device(network, inferer, postprocessing, device)[: len(left)]
+        segments = [partial(_segment, preprocessing=preprocessing, **model) for model in models]
+        with batch.stopped_by_sigterm(), closing(_source(left, read, int(jobs), read_timeout_s)) as source:
+            batch.run(source, segments, finish, total=len(left))
+    records = [done[case["id"]] for case in cases]
+    good = sum(record["status"] == "done" for record in records)
+    log.info("%d of %d cases done, in %s", good, len(records), output_dir)
+    return records
+
+
+def _source(cases: Sequence[Case], read: Callable, jobs: int, timeout_s: float) -> Generator[Read, None, None]:
+    """Return what reads ahead: a thread, or `jobs` processes, which can be ended where a thread cannot."""
+    from medseg.batch import read_ahead
+
+    if jobs == 1:
+        return read_ahead(cases, read)
+    import torch
+
+    from medseg.readers import read_in_processes
+
+    try:
+        pickle.dumps(read)
+    except Exception:  # a function without a name in it; reading is what crashes, and goes
+        read = partial(read, preprocessing=None)
+    threads = max(1, torch.get_num_threads() // jobs)
+    return read_in_processes(cases, read, processes=jobs, timeout_s=timeout_s, threads=threads)
+
+
+def _on_every_device(
+    network: torch.nn.Module, inferer: Inferer, postprocessing: Compose, device: str | torch.device
+) -> list[dict[str, Any]]:
+    """Return the model on the device that is asked for; for ``auto`` on each of several GPUs."""
+    import torch
+
+    from medseg.infer import choose_device
+
+    devices = [choose_device(device)]
+    if str(device) == "auto" and devices[0].type == "cuda":
+        devices = [torch.device("cuda", n) for n in range(torch.cuda.device_count())]
+    parts = (network, inferer, postprocessing)
+    copies = [parts, *(deepcopy(parts) for _ in devices[1:])]
+    return [
+        {"network": copy[0].to(to).eval(), "inferer": copy[1], "postprocessing": copy[2]}
+        for copy, to in zip(copies, devices, strict=True)
+    ]
+
+
+def _read(case: Case, *, preprocessing: Compose | None, **how: Any) -> tuple[Record, Prepared | None]:
+    record, prepared = begin(case), None
+    with failures_in(record):
+        prepared = prepare(case, preprocessing=preprocessing, timings_s=record["timings_s"], **how)
+        if prepared.data is not None:
+            prepared.volume = without_voxels(prepared.volume)
+    return record, prepared
+
+
+def _segment(record: Record, prepared: Prepared, *, preprocessing: Compose, **model: Any) -> np.ndarray | None:
+    timings_s = record["timings_s"]
+    with failures_in(record):
+        if prepared.data is None:  # by a process that could not be sent the preprocessing
+            prepared.data = _preprocess(prepared.volume, preprocessing, timings_s)
+            prepared.volume = without_voxels(prepared.volume)
+        labels, facts = segment(prepared, timings_s=timings_s, **model)
+        record |= json.loads(json.dumps(facts, allow_nan=False))  # what cannot be recorded fails its case alone
+        prepared.data = None  # its memory is free while the labels are written
+        return labels
+    return None
 
 
 @dataclass
@@ -195,37 +274,6 @@ def predict_case(
     how = {"network": network, "inferer": inferer, "postprocessing": postprocessing}
     labels, _ = segment(prepared, timings_s=timings_s, **how)
     return labels, prepared.volume
-
-
-def begin(case: Case) -> Record:
-    """Return the record of an attempt that begins now; it has failed unless something else is said of it."""
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    record: Record = {"case": case["id"], "status": "failed", "codes": [], "message": ""}
-    return {**record, "inputs": [case["image"]], "outputs": [], "timings_s": {}, "started": started}
-
-
-@contextmanager
-def failures_in(record: Record) -> Iterator[None]:
-    """Put what goes wrong in the block down in the record: one bad case must not end the others'."""
-    try:
-        yield
-    except Exception as error:
-        found = cause_of(error)
-        if not isinstance(found, InputError):
-            found = InputError("CASE_FAILED", _what_and_where(error))
-        record["codes"], record["message"] = [found.code], str(found.args[0])
-
-
-def _what_and_where(error: BaseException) -> str:
-    """Return the first error's type and where it was raised; its text may quote a patient's name."""
-    places: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:  # from the outermost call of ours to the one that raised
-        error = cause
-        places += [f"{frame.f_globals['__name__']}:{line}" for frame, line in walk_tb(error.__traceback__)]
-        cause = error.__cause__ or error.__context__
-    ours = [place for place in places if place.startswith("medseg.")]
-    return f"{type(error).__name__} at {', called from '.join(dict.fromkeys([places[-1], *ours[-1:]]))}"
 
 
 def without_voxels(volume: Volume) -> Volume:

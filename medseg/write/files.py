@@ -204,7 +204,7 @@ def append_line(path: str | Path, record: Mapping[str, Any]) -> None:
     InputError
         `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`; a part of the line may then be there, and is no record.
     """
-    line = (json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    line = _line(record)
     with _refusals(Path(path)):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
         try:
@@ -219,6 +219,13 @@ def append_line(path: str | Path, record: Mapping[str, Any]) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    try:
+        return (json.dumps(record, allow_nan=False, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:  # a file whose name is no UTF-8
+        return (json.dumps(record, allow_nan=False) + "\n").encode()
 
 
 def _ends_with_newline(descriptor: int, size: int) -> bool:
