@@ -20,11 +20,14 @@ from medseg.errors import InputError
 OFF_AXIS_VOXELS = 1e-2  # how far, over the whole volume, an axis may lean away from the grid's
 SAME_PLACE_VOXELS = 1e-6  # a voxel this near to one of the grid is that one; what float64 affines leave of 0
 INSIDE_VOXELS = 0.5 + 1e-3  # what lies further outside the grid was cropped away; rounded shapes leave up to 0.5
-STEP_ELEMENTS = 2**23  # scores looked at in one step, unless two planes are more
+STEP_ELEMENTS = 2**23  # scores looked at in one step, unless `STEP_PLANES` are more
+STEP_PLANES = 8  # neighbouring steps share one
 CHUNK_VOXELS = 2**17  # native voxels interpolated at a time
 # Where more than this share of a step's voxels lie between different labels, all of them are interpolated, plane
-# by plane; see docs/benchmarks/around_network.md.
-DENSE_SHARE = 0.25
+# by plane. On 2 cores that took 0.07 s for 9.8 million voxels of 3 classes (12: 0.15, 30: 0.43); those in mixed
+# cells alone took as long at a share of 0.07 (12: 0.13, 30: 0.3), and else in proportion to it.
+DENSE_SHARE = 0.05
+DENSE_SHARE_A_CLASS = 0.008
 
 
 class NativeLabels:
@@ -125,13 +128,14 @@ class NativeLabels:
         # which voxels are needed, twice, with their int64 places and int32 rows.
         on_grid = grid * (2 * 4 * classes + (4 + 8) + 2 * label + 2 + 8 + 4)
         # On the native grid: codes in two stages, which are mixed, and the int64 places of those.
-        on_native = native * (2 * label + 1 + 8 * DENSE_SHARE)
+        on_native = native * (2 * label + 1 + 8 * min(1.0, DENSE_SHARE + DENSE_SHARE_A_CLASS * classes))
         chunk = CHUNK_VOXELS * (8 * (8 + 8 + 4 + 4 + 4) + 2 * 4 * classes + 8 * 8)
-        return int(carried + on_grid + on_native + chunk)
+        kept = 2**24  # by the allocator, between what it was given
+        return int(carried + on_grid + on_native + chunk + kept)
 
     def _planes_a_step(self, classes: int) -> int:
         plane = prod(self.grid_shape) // self.grid_shape[self.axis]
-        return max(2, STEP_ELEMENTS // (plane * classes))
+        return max(STEP_PLANES, STEP_ELEMENTS // (plane * classes))
 
     def _steps(self, depth: int) -> Iterator[tuple[int, int]]:
         """Cut a slab into steps; they share a plane where voxels lie between planes."""
@@ -161,7 +165,7 @@ class NativeLabels:
         flat = block.numpy().reshape(-1)
         mixed = flat == mixed_code
         share = np.count_nonzero(mixed) / flat.size
-        if share > DENSE_SHARE:
+        if share > DENSE_SHARE + DENSE_SHARE_A_CLASS * self._classes:
             _label_all(scores, places, block)
         elif share:
             voxels = torch.from_numpy(np.flatnonzero(mixed))
