@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import SAMPLES
+from monai.data import MetaTensor
+from monai.transforms import ScaleIntensityRanged
 
 from medseg.postprocess import PRED, to_native_labels
-from medseg.preprocess import IMAGE, LABEL, preprocessing
+from medseg.preprocess import IMAGE, LABEL, Windowedd, preprocessing
+from medseg.read import Volume
 
 MR = {"kind": "mr", "percentiles": [0.5, 99.5]}
 
@@ -84,6 +87,27 @@ def test_ct_window_maps_hounsfield_units_as_written(save):
     intensity = {"kind": "ct", "window_hu": [-100, 200], "mean_hu": 50, "sd_hu": 25}
     out = preprocessing(intensity=intensity)({IMAGE: str(save("a.nii.gz", image))})[IMAGE]
     np.testing.assert_allclose(out.flatten(), [-6, -6, -2, 2, 6], atol=1e-5)
+
+
+def test_the_window_is_scaled_as_monai_does_to_the_last_bit():
+    image = torch.randn(1, 21, 9, 8) * 300
+    limits = [(hu - 99.3) / 39.5 for hu in (-41, 176)]
+    expected = ScaleIntensityRanged(IMAGE, -41, 176, *limits, clip=True)({IMAGE: MetaTensor(image)})[IMAGE]
+    found = Windowedd(IMAGE, (-41, 176), limits)({IMAGE: MetaTensor(image.clone())})[IMAGE]
+    assert torch.equal(found.as_tensor(), expected.as_tensor())
+
+
+@pytest.mark.parametrize("crop_above", [None, -500])
+def test_the_volume_that_was_read_stays_as_it_is(crop_above):
+    """Also where no step has to copy it."""
+    array = np.random.default_rng(0).normal(0, 400, (9, 8, 7)).astype(np.float32)
+    volume = Volume(array=array.copy(), affine=np.eye(4))
+    steps = preprocessing(
+        intensity={"kind": "ct", "window_hu": [-100, 200], "mean_hu": 0, "sd_hu": 100}, crop_above=crop_above
+    )
+    out = steps({IMAGE: volume})[IMAGE]
+    np.testing.assert_array_equal(volume.array, array)
+    assert out.is_contiguous()
 
 
 def test_ct_percentiles_then_global_statistics(save):

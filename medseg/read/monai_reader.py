@@ -90,7 +90,8 @@ class LoadStudyd(MapTransform):
             elif min(array.strides) <= 0 or not array.flags.writeable:  # a caller's own volume; torch has neither
                 array = array.copy(order="K")
             voxels = torch.from_numpy(array)[None]
-            meta |= {MetaKeys.ORIGINAL_CHANNEL_DIM: 0, "filename_or_obj": str(volume.source[0])}
+            source = str(volume.source[0]) if volume.source else ""
+            meta |= {MetaKeys.ORIGINAL_CHANNEL_DIM: 0, "filename_or_obj": source}
             meta["codes"] = " ".join(volume.codes)  # one string, which MONAI can collate
             out[key] = MetaTensor(voxels, meta=meta)
         return out
