@@ -61,14 +61,23 @@ def predict(
         Some of ``"nifti"``, ``"dicom-seg"`` and ``"rtstruct"``; by default what the bundle says, NIfTI alone.
     overrides
         Further config values, such as ``seg_type="LABELMAP"``, or ``series_uid``, ``description`` (a pattern)
-        and ``modality`` to say which DICOM series is meant; see `medseg.read_volume`.
+        and ``modality`` to say which DICOM series is meant (see `medseg.read_volume`); ``jobs``, the processes
+        that read; ``shard="i/n"``, a share of the cases; ``read_timeout_s``.
 
     Returns
     -------
     list of dict
         One manifest record a case.
+
+    Raises
+    ------
+    InputError
+        The call is wrong, or `output` cannot be written to: `OUTPUT_UNWRITABLE`, `OUTPUT_NO_SPACE`.
+    CasesFailed
+        The manifest can no longer be appended to. A case that fails raises nothing: its record says so.
     """
     from medseg.bundle import run_bundle
+    from medseg.resume import records_if_finished
 
     if isinstance(data, (str, Path)):
         overrides["dataset_dir"] = str(data)
@@ -78,7 +87,9 @@ def predict(
         overrides["weights"] = str(weights)
     if formats is not None:
         overrides["formats"] = [formats] if isinstance(formats, str) else list(formats)
-    return run_bundle(bundle, "inference", output_dir=str(output), device=device, **overrides)
+    overrides |= {"output_dir": str(output), "device": device}
+    finished = records_if_finished(bundle, overrides)
+    return run_bundle(bundle, "inference", **overrides) if finished is None else finished
 
 
 def evaluate(

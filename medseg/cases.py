@@ -94,7 +94,8 @@ def _listed(path: Path, labelled: bool) -> list[Case]:
 
 
 def _images_in(folder: Path) -> list[Case]:
-    images = [path for path in folder.iterdir() if path.is_file() and is_readable(path)]
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))  # not what a killed run left
+    images = [path for path in visible if path.is_file() and is_readable(path)]
     cases = [{"id": case_id(path), "image": str(path)} for path in images]
     for path in dicom_folders(folder):
         cases.append({"id": "_".join(path.relative_to(folder).parts), "image": str(path)})

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train, run and judge CT and MR segmentation models as MONAI bundles.",
 )
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 out = Console(markup=False, soft_wrap=True)
 
 BundleDir = Annotated[Path, typer.Argument(help="The bundle's folder.", show_default=False)]
@@ -59,16 +64,39 @@ def predict(
     series_uid: Annotated[str | None, typer.Option(help="The DICOM series that is meant, of several.")] = None,
     description: Annotated[str | None, typer.Option(help="Pattern for its SeriesDescription: * and ?.")] = None,
     modality: Annotated[str | None, typer.Option(help="Its modality; the bundle's by default.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes that read; 1: a thread, no process. [default: 1]")
+    ] = None,
+    shard: Annotated[str | None, typer.Option(help="i/n: this share of the cases alone, such as 2/4.")] = None,
 ) -> None:
     """Write a label map for every case; a rerun does only what is not done."""
+    # Where others compute too, such as processes that read, threads waiting in circles cost up to 20 times as much
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from medseg import api
+    from medseg.batch import stopped_by_sigterm
+    from medseg.manifest import read_newest
 
     given = {"seg_type": seg_type, "series_uid": series_uid, "description": description, "modality": modality}
-    how = {key: value for key, value in given.items() if value is not None}
-    records = api.predict(bundle, input, output, weights=weights, device=device, formats=format or None, **how)
+    how = {key: value for key, value in {**given, "jobs": jobs, "shard": shard}.items() if value is not None}
+    before, start_s = read_newest(output), time.monotonic()
+    try:
+        with stopped_by_sigterm():
+            records = api.predict(
+                bundle, input, output, weights=weights, device=device, formats=format or None, **how
+            )
+    except CasesFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_status) from None
+    except (KeyboardInterrupt, SystemExit) as stop:
+        status = stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT
+        print(f"stopped: what is done stands in {output}; run the same line again to go on", file=sys.stderr)
+        raise typer.Exit(status) from None  # type: ignore[arg-type]
     failed = [record for record in records if record["status"] == "failed"]
     for record in failed:
-        out.print(f"failed {record['case']}: {record['codes'][0]}: {record['message']}")
+        out.print(_printable(f"failed {record['case']}: {record['codes'][0]}: {record['message']}"))
+    if len(records) > 1:
+        out.print(batch_table(records, before, time.monotonic() - start_s))
+        out.print(f"manifest: {output / 'manifest.jsonl'}")
     out.print(f"{len(records) - len(failed)} of {len(records)} cases done, in {output}")
     if failed:
         raise typer.Exit(CasesFailed.exit_status)
@@ -148,6 +176,25 @@ def inspection_table(rows: list[dict[str, Any]], root: Path) -> Table:
     return table
 
 
+def batch_table(records: list[dict[str, Any]], before: dict[str, Any], elapsed_s: float) -> Table:
+    """Return how a batch ended: what was done now and what before, and which codes what failed has."""
+    old = sum(record == before.get(record["case"]) for record in records)
+    failed = Counter(record["codes"][0] for record in records if record["status"] == "failed")
+    tried = len(records) - old
+    table = Table("cases", "")
+    table.add_row("done", str(tried - failed.total()))
+    table.add_row("done before", str(old))
+    for code, count in failed.most_common():
+        table.add_row(f"failed {code}", str(count))
+    table.add_row("cases/min", f"{60 * tried / elapsed_s:.1f}" if tried else "–")
+    return table
+
+
+def _printable(text: str) -> str:
+    """Return `text` without what no terminal can show: bytes of a file's name that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def summary_table(summary: dict[str, Any]) -> Table:
     """Return ``summary.json`` as a table: mean and 95 % interval of each label."""
     table = Table("label", "cases", "Dice", "95 % interval", "HD95 mm", "95 % interval")
@@ -187,6 +234,12 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except SystemExit as stop:
+        if stop.code in STOPPED:  # a thread that still reads would be cut off inside C++, which aborts
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(int(stop.code))
+        raise
 
 
 if __name__ == "__main__":
