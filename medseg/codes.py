@@ -194,6 +194,16 @@ CODES: dict[str, Problem] = {
         "a label id that the bundle does not know",
         "correct the file, or add the label to the bundle's `channel_def`",
     ),
+    "MEMORY_FELL_BACK": Problem(
+        TOLERATED,
+        "memory ran out on the way, and the case was done in one that takes less",
+        "nothing to do; `memory` in the manifest says which way, and a lower `--budget-mib` takes it at once",
+    ),
+    "MEMORY_TOO_SMALL": Problem(
+        REFUSED,
+        "the case needs more memory than is free or allowed, in the smallest way there is",
+        "raise `--budget-mib`, or run it where there is more memory",
+    ),
     "OUTPUT_NO_SPACE": Problem(
         REFUSED,
         "the disk, or the quota, is full; no result is left half-written",

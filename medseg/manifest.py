@@ -146,7 +146,7 @@ def _what_and_where(error: BaseException) -> str:
         error = cause
         places += [f"{frame.f_globals['__name__']}:{line}" for frame, line in walk_tb(error.__traceback__)]
         cause = error.__cause__ or error.__context__
-    ours = [place for place in places if place.startswith("medseg.")]
+    ours = [place for place in places if place.startswith("medseg.") and not place.startswith("medseg.memory:")]
     return f"{type(error).__name__} at {', called from '.join(dict.fromkeys([places[-1], *ours[-1:]]))}"
 
 

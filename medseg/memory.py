@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import gc
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+T = TypeVar("T")
 MIB = 2**20
 MARGIN = 0.1  # of the free memory, left to the rest of the machine
 # What each allocator of ours says: torch on the CPU, oneDNN, C++ behind either
@@ -66,6 +68,25 @@ def is_out_of_memory(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+def twice(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Return what `function` returns; if memory runs out, what can be is given back and it is called once more."""
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        error.__traceback__ = None  # it holds on to what was allocated
+    give_back()
+    return function(*args, **kwargs)
+
+
+def give_back() -> None:
+    """Free what nothing refers to any more, and torch's cache on GPUs."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def network_bytes(network: Any, shape: Sequence[int], dtype: torch.dtype) -> tuple[int, tuple[int, ...]]:

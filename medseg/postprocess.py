@@ -102,3 +102,14 @@ def keep_largest_component(label_map: np.ndarray, labels: Sequence[int]) -> np.n
                 largest[0] = min(largest, key=lambda part: tuple(np.argwhere(parts == part)[0]))
             crop[(parts != 0) & (parts != largest[0])] = 0
     return kept
+
+
+def count_components(label_map: np.ndarray) -> dict[int, int]:
+    """Return how many 26-connected parts each label of `label_map` (I, J, K) has, background left out."""
+    turned = label_map.T if label_map.flags.f_contiguous else label_map
+    counts = {}
+    for label, box in enumerate(ndimage.find_objects(turned), start=1):
+        if box is not None:
+            mask = np.ascontiguousarray(turned[box] == label)
+            _, counts[label] = cc3d.connected_components(mask, connectivity=26, return_N=True, binary_image=True)
+    return counts

@@ -60,6 +60,7 @@ def predict_cases(
     jobs: int = 1,
     shard: str = "",
     read_timeout_s: float = 600,
+    budget_mib: float = 0,
 ) -> list[Record]:
     """Predict each case that `output_dir` has not yet, and record each attempt in its manifest.
 
@@ -70,7 +71,7 @@ def predict_cases(
     Parameters
     ----------
     formats
-        Some of ``"nifti"``, ``"dicom-seg"`` and ``"rtstruct"``.
+        Some of ``"nifti"``, ``"dicom-seg"``, ``"rtstruct"`` and ``"probabilities"``.
     seg_type
         Of the DICOM SEG: ``"BINARY"`` or ``"LABELMAP"``.
     select
@@ -81,6 +82,8 @@ def predict_cases(
         ``"i/n"``: this share of the cases alone, see `medseg.manifest.share`.
     read_timeout_s
         Where processes read, how long one may take for a case before it is ended; a thread cannot be.
+    budget_mib
+        How large this process may grow; 0 for what is free, less a tenth. See `medseg.segmentation`.
 
     Returns
     -------
@@ -97,6 +100,7 @@ def predict_cases(
         Ctrl-C and SIGTERM: the case being written was finished, the one being segmented dropped.
     """
     from medseg import __version__, batch
+    from medseg.memory import twice
 
     meta = read_metadata(bundle)
     want = wanted(bundle, meta, weights, formats=formats, seg_type=seg_type, select=select)
@@ -113,7 +117,7 @@ def predict_cases(
     def finish(case: Case, record: Record, prepared: Prepared | None, labels: np.ndarray | None) -> None:
         if prepared is not None and labels is not None:
             with failures_in(record), _timed(record["timings_s"], "write"):
-                outputs = write(case["id"], labels, prepared.volume)
+                outputs = twice(write, case["id"], labels, prepared.volume, probabilities=prepared.probabilities)
                 codes = [*prepared.volume.codes, *record["codes"]]
                 record |= {"status": "done", "codes": codes, "outputs": outputs}
         record |= {"peak_rss_mib": _peak_rss_mib(), "medseg": __version__}
@@ -125,7 +129,8 @@ def predict_cases(
         make_ready(output_dir)
         read = partial(_read, preprocessing=preprocessing, check=check, select=want["select"])
         models = _on_every_device(network, inferer, postprocessing, device)[: len(left)]
-        segments = [partial(_segment, preprocessing=preprocessing, **model) for model in models]
+        how: dict[str, Any] = {"budget_mib": budget_mib, "keep_probabilities": "probabilities" in want["formats"]}
+        segments = [partial(_segment, preprocessing=preprocessing, **how, **model) for model in models]
         with batch.stopped_by_sigterm(), closing(_source(left, read, int(jobs), read_timeout_s)) as source:
             batch.run(source, segments, finish, total=len(left))
     records = [done[case["id"]] for case in cases]
@@ -203,10 +208,13 @@ class Prepared:
         As it was read; in a batch its voxels are dropped (`without_voxels`).
     data
         What preprocessing gave: ``image`` (1, I, J, K) on the network's grid. None if that is still to be done.
+    probabilities
+        Crops and the affine of the grid they are on, see `medseg.confidence`; None if they were not asked for.
     """
 
     volume: Volume
     data: dict[Any, Any] | None
+    probabilities: tuple[dict, np.ndarray] | None = None
 
 
 def prepare(
@@ -218,19 +226,22 @@ def prepare(
     timings_s: dict[str, float] | None = None,
 ) -> Prepared:
     """Read, check and preprocess a case; `check` may refuse its volume before anything slow is done with it."""
+    from medseg.memory import twice
+
     timings_s = {} if timings_s is None else timings_s
     with _timed(timings_s, "read"):
-        volume = read_volume(case["image"], **(select or {}))
+        volume = twice(read_volume, case["image"], **(select or {}))
     if check is not None:
         check(volume)
     return Prepared(volume, None if preprocessing is None else _preprocess(volume, preprocessing, timings_s))
 
 
 def _preprocess(volume: Volume, preprocessing: Compose, timings_s: dict[str, float]) -> dict[Any, Any]:
+    from medseg.memory import twice
     from medseg.preprocess import IMAGE
 
     with _timed(timings_s, "preprocess"):
-        return preprocessing({IMAGE: volume})
+        return twice(preprocessing, {IMAGE: volume})
 
 
 def segment(
@@ -239,22 +250,52 @@ def segment(
     network: torch.nn.Module,
     inferer: Inferer,
     postprocessing: Compose,
+    budget_mib: float = 0,
+    keep_probabilities: bool = False,
     timings_s: dict[str, float] | None = None,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return a prepared case's label map (I, J, K), uint8, on its own grid, and facts for its record."""
+    """Return a prepared case's label map (I, J, K) on its own grid, and facts for its record.
+
+    An inferer that gives slabs goes by `medseg.segmentation.label_image`; any other of MONAI's, or a
+    postprocessing of one's own, by the whole tensor of scores.
+    """
     import torch
 
-    from medseg.postprocess import PRED
+    from medseg.memory import twice
+    from medseg.postprocess import PRED, ToNativeLabelsd, count_components
     from medseg.preprocess import IMAGE
+    from medseg.segmentation import label_image
 
     assert prepared.data is not None
     timings_s = {} if timings_s is None else timings_s
     data, device = prepared.data, next(network.parameters()).device
-    with _timed(timings_s, "infer"), torch.inference_mode():
-        data[PRED] = inferer(data[IMAGE][None].to(device), network)[0].cpu()
+    first, *others = postprocessing.transforms
+    if not hasattr(inferer, "slabs") or not isinstance(first, ToNativeLabelsd):
+        with _timed(timings_s, "infer"), torch.inference_mode():
+            data[PRED] = inferer(data[IMAGE][None].to(device), network)[0].cpu()
+        with _timed(timings_s, "postprocess"):
+            return postprocessing(data)[PRED][0].numpy(), {}
+    with _timed(timings_s, "infer"):
+        labels, confidence, facts = label_image(
+            data[IMAGE],
+            network,
+            inferer,
+            device=device,
+            budget_mib=budget_mib,
+            keep_probabilities=keep_probabilities,
+        )
     with _timed(timings_s, "postprocess"):
-        labels = postprocessing(data)[PRED][0].numpy()
-    return labels, {}
+        facts["confidence"] = confidence.facts()
+        for label, count in twice(count_components, labels).items():
+            facts["confidence"].setdefault(str(label), {})["components"] = count
+        if others:
+            data[PRED] = torch.from_numpy(labels)[None]
+            for transform in others:
+                data = twice(transform, data)
+            labels = data[PRED][0].numpy()
+    if keep_probabilities:
+        prepared.probabilities = (confidence.crops(), np.asarray(data[IMAGE].affine))
+    return labels, facts
 
 
 def predict_case(

@@ -14,7 +14,12 @@ from medseg.write import sha256_of, write_dicom_seg, write_label_map, write_rtst
 from medseg.write.dicom_seg import check_seg_type
 from medseg.write.dicom_source import check_is_dicom
 
-SUFFIXES = {"nifti": ".nii.gz", "dicom-seg": ".seg.dcm", "rtstruct": ".rtstruct.dcm"}
+SUFFIXES = {
+    "nifti": ".nii.gz",
+    "dicom-seg": ".seg.dcm",
+    "rtstruct": ".rtstruct.dcm",
+    "probabilities": ".probabilities.npz",
+}
 
 
 def check_formats(formats: str | Sequence[str], seg_type: str = "BINARY") -> tuple[str, ...]:
@@ -46,7 +51,7 @@ def check_volume(volume: Volume, *, spatial_dims: int, formats: Sequence[str]) -
             f"the volume has {'×'.join(map(str, volume.array.shape))} voxels, and a 3D model needs more than one "
             "slice; give the whole series, or use a 2D model",
         )
-    if set(formats) - {"nifti"}:
+    if set(formats) & {"dicom-seg", "rtstruct"}:
         check_is_dicom(volume)
 
 
@@ -59,8 +64,11 @@ def write_results(
     metadata: Mapping[str, Any],
     formats: Sequence[str] = ("nifti",),
     seg_type: str = "BINARY",
+    probabilities: tuple[Mapping[int, Any], np.ndarray] | None = None,
 ) -> list[dict[str, str]]:
     """Write a label map (I, J, K) to ``<case_id>.nii.gz``, ``.seg.dcm``, ``.rtstruct.dcm``, as asked.
+
+    ``.probabilities.npz`` has `probabilities`, crops and their grid's affine, see `medseg.confidence`.
 
     Returns
     -------
@@ -77,6 +85,10 @@ def write_results(
         elif name == "dicom-seg":
             write_dicom_seg(path, labels, volume, metadata, seg_type=seg_type)
             output["seg_type"] = seg_type
+        elif name == "probabilities":
+            from medseg.confidence import write_probabilities
+
+            write_probabilities(path, *(probabilities or ({}, np.eye(4))))
         else:
             write_rtstruct(path, labels, volume, metadata)
         outputs.append({**output, "sha256": sha256_of(path)})

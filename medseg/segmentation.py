@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from medseg.confidence import Confidence
 from medseg.engine import kept_planes
 from medseg.errors import InputError
 from medseg.infer import SlidingWindowInferer, dtype_of, plain
-from medseg.memory import MIB, budget_bytes, is_out_of_memory, network_bytes, resident_bytes
+from medseg.memory import MIB, budget_bytes, give_back, is_out_of_memory, network_bytes, resident_bytes
 from medseg.native import SAME_PLACE_VOXELS, NativeLabels
 
 PARTS = (2, 4, 8, 16, 32)  # into how many a volume is cut where its planes are too large
@@ -74,7 +73,8 @@ def label_image(
     confidence
         See `medseg.confidence`.
     facts
-        ``memory``: budget and predicted peak in MiB, the way taken, and how often memory ran out.
+        ``memory``: budget and predicted peak in MiB, the way taken, and how often memory ran out; if it did,
+        ``codes``.
 
     Raises
     ------
@@ -96,10 +96,11 @@ def label_image(
             ran_out += 1
             log.warning("out of memory (%s); going on with less", way)
             error.__traceback__ = None  # it holds on to what was allocated
-            _give_back()
+            give_back()
             continue
         memory = {"budget_mib": budget // MIB, "predicted_mib": None if predicted is None else predicted // MIB}
-        return labels, confidence, {"memory": {**memory, "way": str(way), "ran_out": ran_out}}
+        codes = {"codes": ["MEMORY_FELL_BACK"]} if ran_out else {}
+        return labels, confidence, {"memory": {**memory, "way": str(way), "ran_out": ran_out}, **codes}
     needed = "" if smallest is None else f"needs about {smallest // MIB} MiB at least, "
     raise InputError(
         "MEMORY_TOO_SMALL",
@@ -229,9 +230,3 @@ def _shift(axis: int, voxels: int) -> np.ndarray:
     shift = np.eye(4)
     shift[axis, 3] = voxels
     return shift
-
-
-def _give_back() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
