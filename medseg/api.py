@@ -34,48 +34,66 @@ def train(bundle: str | Path, data: str | Path, **overrides: Any) -> dict[str, A
 
 def predict(
     bundle: str | Path,
-    data: str | Path | Sequence[dict[str, str]],
-    output: str | Path,
+    data: Any,
+    output: str | Path | None = None,
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | Sequence[str | Path] | None = None,
     device: str = "auto",
     formats: str | Sequence[str] | None = None,
+    affine: Any = None,
     **overrides: Any,
-) -> list[dict[str, Any]]:
-    """Write a label map for every case, on the case's own grid.
+) -> Any:
+    """Write a label map for every case, on the case's own grid; or, without `output`, return it.
 
     Parameters
     ----------
     bundle
         The bundle's folder.
     data
-        A file or folder, see `medseg.cases.find_cases`, or a list of cases ``{"id": ..., "image": ...}``.
+        A file or folder, see `medseg.cases.find_cases`, or a list of cases ``{"id": ..., "image": ...}``. Without
+        `output`: a path to one volume, a `Volume`, an array (I, J, K), or a list of those.
     output
         Folder for ``<case id>.nii.gz`` (``.seg.dcm``, ``.rtstruct.dcm``) and ``manifest.jsonl``. Cases already
         done there are skipped.
     weights
-        A checkpoint; by default the bundle's ``models/model.pt``.
+        A checkpoint; by default the bundle's ``models/model.pt``. Of several the mean probabilities are taken.
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:n``.
     formats
-        Some of ``"nifti"``, ``"dicom-seg"`` and ``"rtstruct"``; by default what the bundle says, NIfTI alone.
+        Some of ``"nifti"``, ``"dicom-seg"``, ``"rtstruct"`` and ``"probabilities"``; by default what the bundle
+        says, NIfTI alone.
+    affine
+        Of an array: 4×4, voxel index to RAS+ mm.
     overrides
         Further config values, such as ``seg_type="LABELMAP"``, or ``series_uid``, ``description`` (a pattern)
         and ``modality`` to say which DICOM series is meant (see `medseg.read_volume`); ``jobs``, the processes
-        that read; ``shard="i/n"``, a share of the cases; ``read_timeout_s``.
+        that read; ``shard="i/n"``, a share of the cases; ``read_timeout_s``; ``budget_mib``; ``mirror_axes``.
 
     Returns
     -------
-    list of dict
-        One manifest record a case.
+    list of dict, Volume, or list of Volume
+        With `output`, one manifest record a case. Without, the labels of each volume on its own grid, as
+        `Volume.array`, for one input or for a list of them; the model stays in memory for the next call.
 
     Raises
     ------
     InputError
-        The call is wrong, or `output` cannot be written to: `OUTPUT_UNWRITABLE`, `OUTPUT_NO_SPACE`.
+        The call is wrong, or `output` cannot be written to: `OUTPUT_UNWRITABLE`, `OUTPUT_NO_SPACE`. Without
+        `output` also what is wrong with a volume.
     CasesFailed
         The manifest can no longer be appended to. A case that fails raises nothing: its record says so.
     """
+    if weights is not None:
+        overrides["weights"] = str(weights) if isinstance(weights, (str, Path)) else [*map(str, weights)]
+    overrides["device"] = device
+    if output is None:
+        from medseg.model import as_volume, open_model
+
+        model = open_model(bundle, **overrides)
+        if isinstance(data, (list, tuple)):
+            return [model(as_volume(one, affine)) for one in data]
+        return model(as_volume(data, affine))
+
     from medseg.bundle import run_bundle
     from medseg.resume import records_if_finished
 
@@ -83,11 +101,9 @@ def predict(
         overrides["dataset_dir"] = str(data)
     else:
         overrides["cases"] = list(data)
-    if weights is not None:
-        overrides["weights"] = str(weights)
     if formats is not None:
         overrides["formats"] = [formats] if isinstance(formats, str) else list(formats)
-    overrides |= {"output_dir": str(output), "device": device}
+    overrides["output_dir"] = str(output)
     finished = records_if_finished(bundle, overrides)
     return run_bundle(bundle, "inference", **overrides) if finished is None else finished
 

@@ -9,6 +9,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,3 +195,28 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
             f"{path} does not fit the network in the bundle's metadata: {str(error).splitlines()[-1].strip()}",
         ) from error
     return network.float().eval()
+
+
+def load_model(
+    network: torch.nn.Module, weights: str | Path | Sequence[str | Path], mirror_axes: Sequence[int] = ()
+) -> torch.nn.Module:
+    """Return `network` with its weights, or an `Ensemble` where there are several or the image is also mirrored.
+
+    Raises
+    ------
+    InputError
+        As `load_weights`; `CONFIG_BAD_VALUE`: an axis that the network has not.
+    """
+    from medseg.fused import spatial_dims_of
+    from medseg.networks import Ensemble
+
+    paths = [weights] if isinstance(weights, (str, Path)) else list(weights)
+    dims = spatial_dims_of(network)
+    if not paths or len(set(mirror_axes)) < len(mirror_axes) or not set(mirror_axes) <= set(range(dims)):
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            f"weights {paths}, mirror_axes {list(mirror_axes)}: a file or more, different axes of 0 to {dims - 1}",
+        )
+    if len(paths) == 1 and not mirror_axes:
+        return load_weights(network, paths[0])
+    return Ensemble([load_weights(deepcopy(network), path) for path in paths], mirror_axes).eval()

@@ -54,11 +54,16 @@ def predict(
     input: Annotated[Path, typer.Argument(help="A NIfTI file, a DICOM folder, or a folder of either.")],
     output: Annotated[Path, typer.Argument(help="Folder for the results and manifest.jsonl.")],
     weights: Annotated[
-        Path | None, typer.Option(help="A checkpoint, instead of the bundle's models/model.pt.")
+        list[Path] | None,
+        typer.Option(help="A checkpoint, instead of the bundle's models/model.pt; repeat for an ensemble."),
+    ] = None,
+    mirror: Annotated[
+        list[int] | None, typer.Option(help="Also run mirrored along this axis, 0 to 2; repeat for several.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:n.")] = "auto",
     format: Annotated[
-        list[str] | None, typer.Option(help="nifti, dicom-seg or rtstruct; repeat for several. [default: nifti]")
+        list[str] | None,
+        typer.Option(help="nifti, dicom-seg, rtstruct or probabilities; repeat for several. [default: nifti]"),
     ] = None,
     seg_type: Annotated[str | None, typer.Option(help="Of dicom-seg: BINARY or LABELMAP.")] = None,
     series_uid: Annotated[str | None, typer.Option(help="The DICOM series that is meant, of several.")] = None,
@@ -68,6 +73,12 @@ def predict(
         int | None, typer.Option(help="Processes that read; 1: a thread, no process. [default: 1]")
     ] = None,
     shard: Annotated[str | None, typer.Option(help="i/n: this share of the cases alone, such as 2/4.")] = None,
+    budget_mib: Annotated[
+        float | None, typer.Option(help="How large the process may grow. [default: what is free, less a tenth]")
+    ] = None,
+    save_probabilities: Annotated[
+        bool, typer.Option("--save-probabilities", help="The same as --format probabilities, beside the others.")
+    ] = False,
 ) -> None:
     """Write a label map for every case; a rerun does only what is not done."""
     # Where others compute too, such as processes that read, threads waiting in circles cost up to 20 times as much
@@ -76,13 +87,20 @@ def predict(
     from medseg.batch import stopped_by_sigterm
     from medseg.manifest import read_newest
 
-    given = {"seg_type": seg_type, "series_uid": series_uid, "description": description, "modality": modality}
-    how = {key: value for key, value in {**given, "jobs": jobs, "shard": shard}.items() if value is not None}
+    given: dict[str, Any] = {
+        "seg_type": seg_type,
+        "series_uid": series_uid,
+        "description": description,
+        "modality": modality,
+    }
+    given |= {"jobs": jobs, "shard": shard, "budget_mib": budget_mib, "mirror_axes": mirror or None}
+    how = {key: value for key, value in given.items() if value is not None}
+    formats = [*(format or ["nifti"]), "probabilities"] if save_probabilities else format or None
     before, start_s = read_newest(output), time.monotonic()
     try:
         with stopped_by_sigterm():
             records = api.predict(
-                bundle, input, output, weights=weights, device=device, formats=format or None, **how
+                bundle, input, output, weights=weights or None, device=device, formats=formats, **how
             )
     except CasesFailed as error:
         print(f"error: {error}", file=sys.stderr)

@@ -28,11 +28,12 @@ Record = dict[str, Any]
 def wanted(
     bundle: str | Path,
     metadata: Mapping[str, Any],
-    weights: str | Path,
+    weights: str | Path | Sequence[str | Path],
     *,
     formats: str | Sequence[str],
     seg_type: str,
     select: Mapping[str, str] | None,
+    mirror_axes: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Return what a record has to say for its case to be done: the model, the selection, the formats.
 
@@ -42,12 +43,14 @@ def wanted(
         `CONFIG_BAD_VALUE`: a format or a type of SEG that is not written here.
     """
     formats = check_formats(formats, seg_type)
-    made_by = {
+    made_by: dict[str, Any] = {
         "name": metadata["name"],
         "version": metadata["version"],
-        "weights_sha256": sha256_of(weights),
+        "weights_sha256": sha256_of(weights) if isinstance(weights, (str, Path)) else [*map(sha256_of, weights)],
         "metadata_sha256": sha256_of(Path(bundle) / "configs" / "metadata.json"),
     }
+    if mirror_axes:
+        made_by["mirror_axes"] = list(mirror_axes)
     chosen = {key: value for key, value in (select or {}).items() if value}
     return {"bundle": made_by, "select": chosen, "formats": formats, "seg_type": seg_type}
 

@@ -53,7 +53,7 @@ def predict_cases(
     postprocessing: Compose,
     device: str | torch.device,
     bundle: str | Path,
-    weights: str | Path,
+    weights: str | Path | Sequence[str | Path],
     formats: str | Sequence[str] = ("nifti",),
     seg_type: str = "BINARY",
     select: Mapping[str, str] | None = None,
@@ -61,6 +61,7 @@ def predict_cases(
     shard: str = "",
     read_timeout_s: float = 600,
     budget_mib: float = 0,
+    mirror_axes: Sequence[int] = (),
 ) -> list[Record]:
     """Predict each case that `output_dir` has not yet, and record each attempt in its manifest.
 
@@ -84,6 +85,8 @@ def predict_cases(
         Where processes read, how long one may take for a case before it is ended; a thread cannot be.
     budget_mib
         How large this process may grow; 0 for what is free, less a tenth. See `medseg.segmentation`.
+    mirror_axes
+        Along which `network` mirrors, for the record.
 
     Returns
     -------
@@ -103,7 +106,8 @@ def predict_cases(
     from medseg.memory import twice
 
     meta = read_metadata(bundle)
-    want = wanted(bundle, meta, weights, formats=formats, seg_type=seg_type, select=select)
+    how_made = {"formats": formats, "seg_type": seg_type, "select": select, "mirror_axes": mirror_axes}
+    want = wanted(bundle, meta, weights, **how_made)  # type: ignore[arg-type]
     if int(jobs) < 1 or not read_timeout_s > 0:
         raise InputError(
             "CONFIG_BAD_VALUE", f"jobs {jobs}, read_timeout_s {read_timeout_s}: 1 or more, and above 0"
@@ -189,7 +193,7 @@ def _segment(record: Record, prepared: Prepared, *, preprocessing: Compose, **mo
     timings_s = record["timings_s"]
     with failures_in(record):
         if prepared.data is None:  # by a process that could not be sent the preprocessing
-            prepared.data = _preprocess(prepared.volume, preprocessing, timings_s)
+            prepared.data = preprocess(prepared.volume, preprocessing, timings_s)
             prepared.volume = without_voxels(prepared.volume)
         labels, facts = segment(prepared, timings_s=timings_s, **model)
         record |= json.loads(json.dumps(facts, allow_nan=False))  # what cannot be recorded fails its case alone
@@ -233,14 +237,17 @@ def prepare(
         volume = twice(read_volume, case["image"], **(select or {}))
     if check is not None:
         check(volume)
-    return Prepared(volume, None if preprocessing is None else _preprocess(volume, preprocessing, timings_s))
+    return Prepared(volume, None if preprocessing is None else preprocess(volume, preprocessing, timings_s))
 
 
-def _preprocess(volume: Volume, preprocessing: Compose, timings_s: dict[str, float]) -> dict[Any, Any]:
+def preprocess(
+    volume: Volume, preprocessing: Compose, timings_s: dict[str, float] | None = None
+) -> dict[Any, Any]:
+    """Return what `preprocessing` makes of a volume: ``image`` (1, I, J, K) on the network's grid."""
     from medseg.memory import twice
     from medseg.preprocess import IMAGE
 
-    with _timed(timings_s, "preprocess"):
+    with _timed({} if timings_s is None else timings_s, "preprocess"):
         return twice(preprocessing, {IMAGE: volume})
 
 

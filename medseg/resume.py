@@ -31,15 +31,16 @@ ARGUMENTS = (
     "seg_type=@seg_type",
     "select=dict(series_uid=@series_uid, description=@description, modality=@modality)",
     "shard=@shard",
+    "mirror_axes=@mirror_axes",
 )
 WEIGHTS = "$@bundle_root + '/models/model.pt'"
 ALLOWED: dict[str, Any] = {  # overrides whose values are checked here as the config's own run would
     **dict.fromkeys(("dataset_dir", "output_dir", "weights", "seg_type", "shard"), str),
     **dict.fromkeys(("series_uid", "description", "modality"), str),
-    **dict.fromkeys(("cases", "formats"), list),
+    **dict.fromkeys(("cases", "formats", "mirror_axes"), list),
 }
 HARMLESS = {"device": ("auto", "cpu"), "precision": ("auto", "float32", "bfloat16")}
-POSITIVE = ("jobs", "read_timeout_s")
+POSITIVE = ("jobs", "read_timeout_s", "budget_mib")
 
 
 def records_if_finished(bundle: str | Path, overrides: Mapping[str, Any]) -> list[Record] | None:
@@ -70,21 +71,25 @@ def records_if_finished(bundle: str | Path, overrides: Mapping[str, Any]) -> lis
     values = {**config, **overrides}
     values["weights"] = f"{root}/models/model.pt" if values["weights"] == WEIGHTS else values["weights"]
     select = {key: _value(values[key], metadata) for key in ("series_uid", "description", "modality")}
-    rest = [values[key] for key in ("weights", "formats", "seg_type", "shard", "dataset_dir")]
-    if None in select.values() or any(map(_is_expression, rest)) or not Path(values["weights"]).is_file():
+    rest = [values[key] for key in ("weights", "formats", "seg_type", "shard", "dataset_dir", "mirror_axes")]
+    if None in select.values() or any(map(_is_expression, rest)) or not _are_files(values["weights"]):
         return None
     cases = share(
         overrides["cases"] if "cases" in overrides else find_cases(values["dataset_dir"]), values["shard"]
     )
     if not {case["id"] for case in cases} <= set(read_newest(output_dir)):
         return None
-    how = {"formats": values["formats"], "seg_type": values["seg_type"], "select": select}
+    how = {key: values[key] for key in ("formats", "seg_type", "mirror_axes")} | {"select": select}
     done = finished(cases, output_dir, wanted(root, metadata, values["weights"], **how))
     if len(done) < len(cases):
         return None
     sweep(output_dir)
     log.info("%d of %d cases done, in %s", len(cases), len(cases), output_dir)
     return [done[case["id"]] for case in cases]
+
+
+def _are_files(paths: str | list[str]) -> bool:
+    return bool(paths) and all(Path(path).is_file() for path in ([paths] if isinstance(paths, str) else paths))
 
 
 def _is_known(config: Mapping[str, Any]) -> bool:
@@ -105,6 +110,8 @@ def _is_plain(key: str, value: Any, config: Mapping[str, Any]) -> bool:
         return value in HARMLESS[key]
     if key in POSITIVE:
         return isinstance(value, (int, float)) and value >= 1
+    if key == "weights" and isinstance(value, list):
+        return all(isinstance(path, str) for path in value)
     return isinstance(value, ALLOWED.get(key, ()))
 
 
