@@ -43,10 +43,11 @@ def wanted(
         `CONFIG_BAD_VALUE`: a format or a type of SEG that is not written here.
     """
     formats = check_formats(formats, seg_type)
+    hashes = [sha256_of(path) for path in ([weights] if isinstance(weights, (str, Path)) else weights)]
     made_by: dict[str, Any] = {
         "name": metadata["name"],
         "version": metadata["version"],
-        "weights_sha256": sha256_of(weights) if isinstance(weights, (str, Path)) else [*map(sha256_of, weights)],
+        "weights_sha256": hashes[0] if len(hashes) == 1 else hashes,
         "metadata_sha256": sha256_of(Path(bundle) / "configs" / "metadata.json"),
     }
     if mirror_axes:
