@@ -12,6 +12,7 @@ import torch
 from medseg.write import atomic
 
 KEPT_PROBABILITY = 1 / 255  # a voxel less probable than this for a label is not kept for it
+CHUNK_SCORES = 1 << 20
 
 
 class Confidence:
@@ -37,11 +38,12 @@ class Confidence:
         """Take the next slab (classes, I, J, K), which may be a part that begins at `offset` in the other axes."""
         if len(self.sums) == 0:
             self.sums = torch.zeros(scores.shape[0], 3, dtype=torch.float64)
-        for n in range(scores.shape[1 + self.axis]):
-            plane = scores.select(1 + self.axis, n).movedim(0, -1)
-            chosen = plane.argmax(dim=-1)
+        planes = max(CHUNK_SCORES // max(scores.select(1 + self.axis, 0).numel(), 1), 1)
+        for chunk in scores.split(planes, dim=1 + self.axis):
+            rows = chunk.movedim(0, -1)
+            chosen = rows.argmax(dim=-1)
             inside = chosen > 0
-            rows, labels = plane[inside].double().cpu(), chosen[inside].cpu()
+            rows, labels = rows[inside].double().cpu(), chosen[inside].cpu()
             p = rows if self.probabilities else rows.softmax(dim=-1)
             entropy = -torch.special.xlogy(p, p).sum(dim=-1)
             values = torch.stack([torch.ones(len(p)).double(), p.gather(1, labels[:, None])[:, 0], entropy], dim=1)

@@ -23,7 +23,6 @@ PLACELESS = (
     *(nn.Dropout3d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool2d, nn.AvgPool3d, nn.SiLU, nn.GELU, nn.ELU),
 )
 
-ON_CPU = (torch.device("cpu"), torch.bfloat16)  # where `subpixel` pays
 
 SAME_SCORES = 1e-3  # of the largest score; fused sums are rounded in another order
 
@@ -45,8 +44,10 @@ def fused(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Mo
         made = _fuse(copy.deepcopy(original))
         if not _same(made, original):
             made = original
-        elif key == ON_CPU:
+        elif dtype == torch.bfloat16 and device.type == "cpu":
             _use_subpixels(made)
+        if device.type == "cpu":
+            _use_sample_norms(made)
         copies[key] = (state, _lay_out(made).to(device=device, dtype=dtype))
     return copies[key][1]
 
@@ -136,6 +137,27 @@ def _fuse_sum(graph: fx.GraphModule, node: fx.Node) -> None:
                 module.weight[(channel, channel, *middle)] += 1
             _replace(graph, node, conv)
             return
+
+
+class SampleNorm(nn.Module):
+    """Instance norm as batch norm of one sample at a time: the same numbers, and the channels stay last."""
+
+    def __init__(self, norm: nn.InstanceNorm2d | nn.InstanceNorm3d) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        samples = [
+            F.batch_norm(one, None, None, self.weight, self.bias, training=True, eps=self.eps)
+            for one in inputs.split(1)
+        ]
+        return samples[0] if len(samples) == 1 else torch.cat(samples)
+
+
+def _use_sample_norms(network: nn.Module) -> None:
+    for name, module in list(network.named_modules()):
+        if isinstance(module, (nn.InstanceNorm2d, nn.InstanceNorm3d)) and not module.track_running_stats:
+            network.set_submodule(name, SampleNorm(module))
 
 
 def _use_subpixels(network: nn.Module) -> None:

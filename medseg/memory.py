@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 T = TypeVar("T")
 MIB = 2**20
+_known: weakref.WeakKeyDictionary[Any, dict[tuple, tuple[int, tuple[int, ...]]]] = weakref.WeakKeyDictionary()
 MARGIN = 0.1  # of the free memory, left to the rest of the machine
 # What each allocator of ours says: torch on the CPU, oneDNN, C++ behind either
 OUT_OF_MEMORY = (
@@ -99,10 +100,13 @@ def network_bytes(network: Any, shape: Sequence[int], dtype: torch.dtype) -> tup
     RuntimeError
         The network cannot take this shape.
     """
-    copied = copy.deepcopy(network).to(device="meta", dtype=dtype)
-    with torch.inference_mode(), _Living() as living:
-        output = copied(torch.empty(*shape, dtype=dtype, device="meta"))
-    return living.most, tuple(output.shape)
+    known = _known.setdefault(network, {})
+    if (key := (tuple(shape), dtype)) not in known:
+        copied = copy.deepcopy(network).to(device="meta", dtype=dtype)
+        with torch.inference_mode(), _Living() as living:
+            output = copied(torch.empty(*shape, dtype=dtype, device="meta"))
+        known[key] = (living.most, tuple(output.shape))
+    return known[key]
 
 
 class _Living(TorchDispatchMode):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,29 +12,13 @@ import torch
 from monai.data import MetaTensor
 
 from medseg.confidence import Confidence
-from medseg.engine import kept_planes
 from medseg.errors import InputError
-from medseg.infer import SlidingWindowInferer, dtype_of, plain
-from medseg.memory import MIB, budget_bytes, give_back, is_out_of_memory, network_bytes, resident_bytes
+from medseg.infer import SlidingWindowInferer, plain
+from medseg.memory import MIB, budget_bytes, give_back, is_out_of_memory
 from medseg.native import SAME_PLACE_VOXELS, NativeLabels
+from medseg.ways import Way, native_grid, native_labels, predict_bytes, slab_axis, ways
 
-PARTS = (2, 4, 8, 16, 32)  # into how many a volume is cut where its planes are too large
-SCRATCH_BYTES = 16 * MIB  # what oneDNN takes to lay weights and windows out
-TOO_MUCH = 2**62
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Way:
-    """One way to run a case: an inferer, where its sums are kept, and in how many parts the volume is run."""
-
-    inferer: SlidingWindowInferer
-    keep_on: torch.device
-    parts: int = 1
-
-    def __str__(self) -> str:
-        windows = f"{'adapted' if self.inferer.adapt else 'trained'} windows, {self.inferer.sw_batch_size} at once"
-        return f"{self.inferer.sw_device}, sums on {self.keep_on}, {windows}, parts: {self.parts}"
 
 
 def label_image(
@@ -109,55 +89,6 @@ def label_image(
     )
 
 
-def ways(inferer: SlidingWindowInferer, device: torch.device) -> Iterator[Way]:
-    """Yield the ways to run a case, each with less memory than the one before."""
-    cpu, last = torch.device("cpu"), None
-    steps = (
-        [(device, device, 1)] if device.type == "cpu" else [(device, device, 1), (device, cpu, 1), (cpu, cpu, 1)]
-    )
-    for runs_on, keep_on, parts in [*steps, *((cpu, cpu, parts) for parts in PARTS)]:
-        for adapt, batch in ((inferer.adapt, inferer.sw_batch_size), (False, inferer.sw_batch_size), (False, 1)):
-            setting = copy.copy(inferer)
-            setting.sw_device, setting.adapt, setting.sw_batch_size = runs_on, adapt, batch
-            way = Way(setting, keep_on, parts)
-            if str(way) != last and (parts == 1 or (batch == 1 and not adapt)):
-                yield way
-            last = str(way)
-
-
-def predict_bytes(image: MetaTensor, network: Any, way: Way) -> int | None:
-    """Return how large this process will be at most when `image` is run in this way; None if that is unknown.
-
-    That is its size now and, of what comes, the sums, the label map, and the larger of the network's tensors and
-    those of going back to the native grid.
-    """
-    if not isinstance(network, torch.nn.Module):
-        return None
-    inferer, shape = way.inferer, [int(n) for n in image.shape[1:]]
-    device = torch.device(inferer.sw_device or "cpu")
-    size, along = inferer.plan(shape, network)
-    window = (inferer.sw_batch_size, image.shape[0], *size[: len(inferer.roi_size)])
-    try:
-        running, output = network_bytes(network, window, dtype_of(inferer.precision, device.type))
-    except Exception:  # it takes no windows of that size, or needs tensors with values
-        return TOO_MUCH if inferer.adapt else None
-    axis, classes = slab_axis(shape), output[1]
-    plane = prod(n for a, n in enumerate(shape) if a != axis) / way.parts
-    ends = [*(stop.first for stop in along[axis][1:]), shape[axis]]
-    depth = max(end - stop.first for stop, end in zip(along[axis], ends, strict=True))
-    kept = 4 * classes * plane * (kept_planes(along[axis]) if way.keep_on.type == "cpu" else depth)
-    native = _native(image, axis)
-    turning = native.extra_bytes(classes, depth) / way.parts
-    working = max(running + SCRATCH_BYTES, turning) if device.type == "cpu" else turning
-    labels = prod(native.native_shape) * (1 if classes <= 256 else 2) * (1 + (way.parts > 1) / way.parts)
-    return int(resident_bytes() + kept + working + labels)
-
-
-def slab_axis(shape: Sequence[int]) -> int:
-    """Return the longest axis: the planes across it, which have to be kept, are the smallest."""
-    return max(range(3), key=lambda n: (shape[n], -n))
-
-
 def _run(image: MetaTensor, network: Any, way: Way, keep_probabilities: bool) -> tuple[np.ndarray, Confidence]:
     shape = image.shape[1:]
     axis = slab_axis(shape)
@@ -165,7 +96,7 @@ def _run(image: MetaTensor, network: Any, way: Way, keep_probabilities: bool) ->
     confidence = Confidence(axis, probabilities=probabilities, keep=keep_probabilities)
     walk = partial(way.inferer.slabs, plain(image), network, axis=axis, keep_on=way.keep_on)
     if way.parts == 1:
-        native = _native(image, axis)
+        native = native_labels(image, axis)
         for slab in walk():
             confidence.add(slab)
             native.add(slab)
@@ -182,20 +113,10 @@ def _run(image: MetaTensor, network: Any, way: Way, keep_probabilities: bool) ->
             native.add(slab)
         found = native.finish()
         if labels is None:
-            labels = np.zeros(_native_grid(image)[0], found.dtype, order="F")
+            labels = np.zeros(native_grid(image)[0], found.dtype, order="F")
         labels[place] = found
     assert labels is not None
     return labels, confidence
-
-
-def _native_grid(image: MetaTensor) -> tuple[list[int], np.ndarray]:
-    return np.asarray(image.meta["spatial_shape"]).tolist(), np.asarray(image.meta["original_affine"], float)
-
-
-def _native(image: MetaTensor, axis: int) -> NativeLabels:
-    native_shape, native_affine = _native_grid(image)
-    grid = {"grid_shape": image.shape[1:], "grid_affine": np.asarray(image.affine, float)}
-    return NativeLabels(native_shape=native_shape, native_affine=native_affine, axis=axis, **grid)
 
 
 def _native_part(
@@ -205,7 +126,7 @@ def _native_part(
 
     Each native voxel belongs to the part with the plane at or below it; those beyond the grid to the outer parts.
     """
-    native_shape, native_affine = _native_grid(image)
+    native_shape, native_affine = native_grid(image)
     grid_shape, grid_affine = list(image.shape[1:]), np.asarray(image.affine, float)
     to_grid = np.linalg.inv(grid_affine) @ native_affine
     native_axis = int(np.abs(to_grid[across, :3]).argmax())

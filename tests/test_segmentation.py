@@ -11,7 +11,8 @@ from monai.networks.nets import UNet
 from medseg.infer import window_inferer
 from medseg.memory import MIB, resident_bytes
 from medseg.native import NativeLabels
-from medseg.segmentation import label_image, predict_bytes, ways
+from medseg.segmentation import label_image
+from medseg.ways import predict_bytes, ways
 
 CPU = torch.device("cpu")
 
