@@ -63,7 +63,8 @@ def kill_at_random(folder: Path, n: int, *, cases: int, seed: int = 0) -> dict[s
         batch = 0
         while found["kills"] < n:
             output = folder / f"batch_{batch}"
-            killed = server.run(folder / "in", output, kill_after_s=rng.uniform(0, full_s / 3)) != 0
+            moment = (rng.randrange(6), rng.uniform(0, 2 * full_s / cases))
+            killed = server.run(folder / "in", output, kill_after=moment) != 0
             found["corrupt"] += sum(path.read_bytes() != whole[path.name] for path in output.glob("case_*"))
             found["kills"] += killed
             found["parts of the killed"] += len(list(output.glob(".part-*")))
@@ -108,6 +109,11 @@ def write_cases(folder: Path, count: int) -> None:
         nibabel.save(image, folder / f"case_{n:04d}.nii.gz")
 
 
+def lines_of(output: Path) -> int:
+    manifest = output / "manifest.jsonl"
+    return manifest.read_bytes().count(b"\n") if manifest.is_file() else 0
+
+
 class Server:
     """A process that forks one run after another."""
 
@@ -121,17 +127,20 @@ class Server:
         assert self.process.stdout is not None
         return json.loads(self.process.stdout.readline())
 
-    def run(self, data: Path, output: Path, *, kill_after_s: float | None = None, **how: object) -> int:
+    def run(self, data: Path, output: Path, *, kill_after: tuple[int, float] | None = None, **how: object) -> int:
         """Return the exit status of a run, negative where a signal ended it.
 
-        `how` goes to `predict_small`; ``each`` is a list of such, for several runs at once.
+        `kill_after` is the cases it may finish, and the seconds from then, until it is killed. `how` goes to `predict_small`; ``each`` is a list of such, for several runs at once.
         """
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"data": str(data), "output": str(output), **how}) + "\n")
         self.process.stdin.flush()
         pid = self.answer()["pid"]
-        if kill_after_s is not None:
-            time.sleep(kill_after_s)
+        if kill_after is not None:
+            give_up_s, lines = time.monotonic() + 2, lines_of(output) + kill_after[0]
+            while lines_of(output) < lines and time.monotonic() < give_up_s:
+                time.sleep(0.0005)
+            time.sleep(kill_after[1])
             os.kill(pid, signal.SIGKILL)  # not yet waited for, so the number is still its own
         self.process.stdin.write("wait\n")
         self.process.stdin.flush()

@@ -43,22 +43,30 @@ def trained_like(classes: int) -> UNet:
     return network.eval()
 
 
-def medseg_labels(image: torch.Tensor, network: UNet, inferer: SlidingWindowInferer) -> np.ndarray:
+def medseg_labels(
+    image: torch.Tensor, network: UNet, inferer: SlidingWindowInferer, device: str = "cpu"
+) -> np.ndarray:
     """Return labels as `medseg.segmentation` makes them, on a grid that is the native one."""
+    inferer.sw_device = device
     grid = {"grid_shape": SHAPE, "grid_affine": np.eye(4), "native_shape": SHAPE, "native_affine": np.eye(4)}
     native = NativeLabels(axis=0, **grid)
-    for slab in inferer.slabs(image, network):
+    for slab in inferer.slabs(image, network, keep_on=device):
         native.add(slab)
     return native.finish()
 
 
-def monai_labels(image: torch.Tensor, network: UNet, bfloat16: bool) -> np.ndarray:
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        scores = sliding_window_inference(image[None], WINDOW, 1, network, OVERLAP, "gaussian")
-    return scores[0].argmax(dim=0).to(torch.uint8).numpy()
+def monai_labels(
+    image: torch.Tensor, network: UNet, bfloat16: bool, device: str = "cpu", batch_size: int = 1
+) -> np.ndarray:
+    kind = torch.device(device).type
+    with torch.inference_mode(), torch.autocast(kind, dtype=torch.bfloat16, enabled=bfloat16):
+        scores = sliding_window_inference(image[None].to(device), WINDOW, batch_size, network, OVERLAP, "gaussian")
+    return scores[0].argmax(dim=0).to(torch.uint8).cpu().numpy()
 
 
-def nnunet_predictor(network: UNet, classes: int) -> Callable[[torch.Tensor], np.ndarray] | None:
+def nnunet_predictor(
+    network: UNet, classes: int, device: str = "cpu"
+) -> Callable[[torch.Tensor], np.ndarray] | None:
     """Return nnU-Net's own predictor around the network, without test-time mirroring; None where it is missing."""
     os.environ.setdefault("nnUNet_def_n_proc", "1")
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
@@ -68,8 +76,8 @@ def nnunet_predictor(network: UNet, classes: int) -> Callable[[torch.Tensor], np
     except ImportError:
         return None
     settings = {"tile_step_size": 1 - OVERLAP, "use_gaussian": True, "use_mirroring": False}
-    cpu = {"device": torch.device("cpu"), "perform_everything_on_device": False}
-    predictor = nnUNetPredictor(**settings, **cpu, verbose=False, allow_tqdm=False)
+    where = {"device": torch.device(device), "perform_everything_on_device": device != "cpu"}
+    predictor = nnUNetPredictor(**settings, **where, verbose=False, allow_tqdm=False)
     predictor.network, predictor.allowed_mirroring_axes = network, None
     predictor.configuration_manager = type("Configuration", (), {"patch_size": WINDOW})()
     segmentation_heads = {"num_segmentation_heads": classes}
@@ -77,7 +85,7 @@ def nnunet_predictor(network: UNet, classes: int) -> Callable[[torch.Tensor], np
 
     def labels(image: torch.Tensor) -> np.ndarray:
         scores = predictor.predict_sliding_window_return_logits(image)
-        return scores.argmax(dim=0).to(torch.uint8).numpy()
+        return scores.argmax(dim=0).to(torch.uint8).cpu().numpy()
 
     return labels
 
@@ -94,14 +102,18 @@ def medians(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, fl
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
-def network_alone(network: UNet, dtype: torch.dtype) -> Callable[[], None]:
-    ready = fused(network, torch.device("cpu"), dtype)
-    window = torch.randn(1, 1, *WINDOW).to(dtype)
+def network_alone(
+    network: UNet, dtype: torch.dtype, device: str = "cpu", batch_size: int = 1
+) -> Callable[[], None]:
+    ready = fused(network, torch.device(device), dtype)
+    windows = torch.randn(batch_size, 1, *WINDOW).to(device, dtype)
 
     @torch.inference_mode()
     def run() -> None:
-        for _ in range(N_WINDOWS):
-            ready(window)
+        for _ in range(0, N_WINDOWS, batch_size):
+            ready(windows)
+        if device != "cpu":
+            torch.cuda.synchronize()
 
     return run
 

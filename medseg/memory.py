@@ -51,6 +51,12 @@ def free_bytes() -> int:
     return max(min(free), 0)
 
 
+def free_gpu_bytes(device: torch.device) -> int:
+    """Return what a GPU has free, with what torch holds there and does not use."""
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
+
+
 def resident_bytes() -> int:
     """Return this process's size in memory; 0 where the system does not say."""
     try:

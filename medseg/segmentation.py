@@ -67,7 +67,7 @@ def label_image(
         try:
             predicted = predict_bytes(image, network, way)
             if predicted is not None and predicted > budget:
-                smallest = predicted
+                smallest = min(predicted, smallest or predicted)
                 continue
             labels, confidence = _run(image, network, way, keep_probabilities)
         except Exception as error:

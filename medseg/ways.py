@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 
 from medseg.engine import kept_planes
 from medseg.infer import SlidingWindowInferer, dtype_of
-from medseg.memory import MIB, network_bytes, resident_bytes
+from medseg.memory import MARGIN, MIB, free_gpu_bytes, network_bytes, resident_bytes
 from medseg.native import NativeLabels
 
 PARTS = (2, 4, 8, 16, 32)  # into how many a volume is cut where its planes are too large
@@ -55,7 +55,7 @@ def predict_bytes(image: MetaTensor, network: Any, way: Way) -> int | None:
     """Return how large this process will be at most when `image` is run in this way; None if that is unknown.
 
     That is its size now and, of what comes, the sums, the label map, and the larger of the network's tensors and
-    those of going back to the native grid.
+    those of going back to the native grid. A way that a GPU's own memory does not hold needs `TOO_MUCH`.
     """
     if not isinstance(network, torch.nn.Module):
         return None
@@ -71,7 +71,12 @@ def predict_bytes(image: MetaTensor, network: Any, way: Way) -> int | None:
     plane = prod(n for a, n in enumerate(shape) if a != axis) / way.parts
     ends = [*(stop.first for stop in along[axis][1:]), shape[axis]]
     depth = max(end - stop.first for stop, end in zip(along[axis], ends, strict=True))
-    kept = 4 * classes * plane * (kept_planes(along[axis]) if way.keep_on.type == "cpu" else depth)
+    planes = kept_planes(along[axis])
+    if device.type == "cuda":
+        on_gpu = running + (4 * classes * plane * planes if way.keep_on == device else 0)
+        if on_gpu > free_gpu_bytes(device) * (1 - MARGIN):
+            return TOO_MUCH
+    kept = 4 * classes * plane * (planes if way.keep_on.type == "cpu" else depth)
     native = native_labels(image, axis)
     turning = native.extra_bytes(classes, depth) / way.parts
     working = max(running + SCRATCH_BYTES, turning) if device.type == "cpu" else turning

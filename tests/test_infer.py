@@ -128,10 +128,13 @@ def test_devices():
 
 
 @pytest.mark.gpu
-def test_gpu_agrees_with_cpu():
+@pytest.mark.parametrize("keep_on", ["cuda", "cpu"])
+def test_gpu_agrees_with_cpu(keep_on):
     torch.manual_seed(0)
-    network = torch.nn.Conv3d(1, 2, 3, padding=1)
-    volume = torch.randn(1, 1, 20, 20, 20)
+    network = UNet(3, 1, 2, (4, 8), (2,), norm="batch").eval()
+    volume = torch.randn(1, 20, 20, 40)
     inferer = window_inferer(patch_size=[16, 16, 16], precision="float32")
-    on_cpu = inferer(volume, network)
-    torch.testing.assert_close(inferer(volume.cuda(), network.cuda()).cpu(), on_cpu, rtol=1e-3, atol=1e-3)
+    on_cpu = torch.cat([slab.clone() for slab in inferer.slabs(volume, network)], dim=1)
+    inferer.sw_device = "cuda"
+    slabs = [slab.cpu().clone() for slab in inferer.slabs(volume, network, keep_on=keep_on)]
+    torch.testing.assert_close(torch.cat(slabs, dim=1), on_cpu, rtol=1e-3, atol=1e-3)

@@ -139,3 +139,15 @@ def test_confidence_is_the_mean_over_the_mask(image, network, inferer):
         box = tuple(slice(b, b + n) for b, n in zip(begin, crop.shape, strict=True))
         np.testing.assert_allclose(crop, p[label][box], atol=5e-3)
         assert p[label].sum() - p[label][box].sum() < 1e-3 * p[label].numel()
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_labels_of_the_cpu_and_falls_back_to_it(image, network, inferer, labels, monkeypatch):
+    gpu = torch.device("cuda")
+    found, _, facts = label_image(image, network, inferer, device=gpu)
+    assert (found == labels).mean() >= 0.999
+    assert facts["memory"]["way"].startswith("cuda, sums on cuda")
+    monkeypatch.setattr("medseg.ways.free_gpu_bytes", lambda _: 0)
+    found, _, facts = label_image(image, network, inferer, device=gpu)
+    assert (found == labels).mean() >= 0.9999
+    assert facts["memory"]["way"].startswith("cpu")
