@@ -130,7 +130,8 @@ class Server:
     def run(self, data: Path, output: Path, *, kill_after: tuple[int, float] | None = None, **how: object) -> int:
         """Return the exit status of a run, negative where a signal ended it.
 
-        `kill_after` is the cases it may finish, and the seconds from then, until it is killed. `how` goes to `predict_small`; ``each`` is a list of such, for several runs at once.
+        `kill_after` is the cases it may finish, and the seconds from then, until it is killed. `how` goes to
+        `predict_small`; ``each`` is a list of such, for several runs at once.
         """
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps({"data": str(data), "output": str(output), **how}) + "\n")

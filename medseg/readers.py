@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
 
 from medseg.batch import Read
@@ -158,6 +159,8 @@ def serve(descriptor: int) -> None:
     """Read cases until the parent is gone; what a reader process runs."""
     if sys.platform == "linux":  # also while a decoder loops for ever
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        with suppress(OSError):  # where memory runs out, the kernel is to end this one and not the parent
+            Path("/proc/self/oom_score_adj").write_text("500")
     with socket.socket(fileno=descriptor) as parent, suppress(EOFError, ConnectionError):
         read = pickle.loads(_receive(parent)[0])
         _send(parent, READY)
