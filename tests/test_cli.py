@@ -1,6 +1,7 @@
 """The commands: what they print, and their exit statuses."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -67,7 +68,17 @@ def test_exit_status_says_how_a_batch_ended(tmp_path):
     done = medseg("predict", BUNDLE, tmp_path / "in", tmp_path / "out", *weights, check=False)
     assert done.returncode == 1
     assert "1 of 2 cases done" in done.stdout
-    assert "FILE_UNREADABLE" in done.stdout
+    assert "failed bad: FILE_UNREADABLE: " in done.stdout
+    assert re.findall(r"│ (.+?) +│ (\d+) +│", done.stdout) == [
+        ("done", "1"),
+        ("done before", "0"),
+        ("failed FILE_UNREADABLE", "1"),
+    ]
+    (tmp_path / "in/bad.nii.gz").unlink()
+    done = medseg("predict", BUNDLE, tmp_path / "in", tmp_path / "out", *weights, "--shard", "1/1")
+    assert "1 of 1 cases done" in done.stdout
+    done = medseg("predict", BUNDLE, tmp_path / "in", tmp_path / "out", *weights, "--shard", "3/2", check=False)
+    assert (done.returncode, done.stderr.split(":")[1]) == (2, " CONFIG_BAD_VALUE")
     done = medseg("predict", BUNDLE, tmp_path / "nowhere", tmp_path / "out", *weights, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
