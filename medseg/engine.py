@@ -10,7 +10,9 @@ import torch.nn.functional as F
 
 from medseg.windows import Stop, among, padding
 
-Forward = Callable[[torch.Tensor], torch.Tensor]
+Span = tuple[int, int]
+Forward = Callable[[torch.Tensor, Sequence[Span]], tuple[torch.Tensor, Sequence[Span]]]
+Scored = tuple[Sequence[Stop], torch.Tensor, Sequence[Span]]
 CHUNK = 1 << 19  # scores added at a time, so that a chunk and what it is added to stay in the cache
 
 
@@ -34,7 +36,8 @@ def walk(
     image
         (channels, I, J, K).
     forward
-        From windows (B, channels, *size) to their scores (B, classes, *size).
+        From windows (B, channels, *size), and the spans of their axes that are used, to scores (B, classes, …) of
+        at least those spans, and the spans they are of.
     size
         The window, three axes.
     stops
@@ -64,8 +67,8 @@ def walk(
     run = _Runner(forward, size, batch_size)
     for row, stop in enumerate(stops[axis]):
         places = [_in_order(axis, stop, *pair) for pair in product(*(stops[n] for n in across))]
-        for place, scores in run(image, places):
-            kept.add(place, scores)
+        for scored in run(image, places):
+            kept.add(*scored)
         finished = stops[axis][row + 1].first if row + 1 < len(stops[axis]) else image.shape[1 + axis]
         slab = kept.finished(finished, inside[axis])
         if slab.shape[0]:
@@ -84,18 +87,16 @@ class _Runner:
 
     def __init__(self, forward: Forward, size: Sequence[int], batch_size: int) -> None:
         self.forward, self.size, self.batch_size = forward, size, batch_size
-        self.constant: tuple[bytes, torch.Tensor] | None = None
+        self.constant: tuple[bytes, torch.Tensor, Sequence[Span]] | None = None
 
-    def __call__(
-        self, image: torch.Tensor, places: Sequence[Sequence[Stop]]
-    ) -> Iterator[tuple[Sequence[Stop], torch.Tensor]]:
+    def __call__(self, image: torch.Tensor, places: Sequence[Sequence[Stop]]) -> Iterator[Scored]:
         waiting: list[tuple[Sequence[Stop], torch.Tensor]] = []
         for place in places:
             window = image[
                 (slice(None), *(slice(s.start, s.start + n) for s, n in zip(place, self.size, strict=True)))
             ]
             if _is_constant(window):
-                yield place, self._of_constant(window)
+                yield self._of_constant(place, window)
                 continue
             waiting.append((place, window))
             if len(waiting) == self.batch_size:
@@ -104,18 +105,22 @@ class _Runner:
         if waiting:
             yield from self._of_batch(waiting)
 
-    def _of_batch(
-        self, waiting: Sequence[tuple[Sequence[Stop], torch.Tensor]]
-    ) -> Iterator[tuple[Sequence[Stop], torch.Tensor]]:
-        scores = self.forward(torch.stack([window for _, window in waiting]))
+    def _of_batch(self, waiting: Sequence[tuple[Sequence[Stop], torch.Tensor]]) -> Iterator[Scored]:
+        windows = [window[None] for _, window in waiting]
+        used = [[(s.first - s.start, s.end - s.start) for s in place] for place, _ in waiting]
+        region = [
+            (min(low for low, _ in spans), max(high for _, high in spans)) for spans in zip(*used, strict=True)
+        ]
+        scores, given = self.forward(windows[0] if len(windows) == 1 else torch.cat(windows), region)
         for n, (place, _) in enumerate(waiting):
-            yield place, scores[n]
+            yield place, scores[n], given
 
-    def _of_constant(self, window: torch.Tensor) -> torch.Tensor:
+    def _of_constant(self, place: Sequence[Stop], window: torch.Tensor) -> Scored:
         name = window[:, 0, 0, 0].float().cpu().numpy().tobytes()
         if self.constant is None or self.constant[0] != name:
-            self.constant = (name, self.forward(window[None])[0])
-        return self.constant[1]
+            scores, given = self.forward(window[None], [(0, n) for n in self.size])
+            self.constant = (name, scores[0], given)
+        return place, *self.constant[1:]
 
 
 def _is_constant(window: torch.Tensor) -> bool:
@@ -134,12 +139,14 @@ class _Kept:
         self.first = 0  # the plane of the image that is the first here
         self.sums: torch.Tensor | None = None
 
-    def add(self, place: Sequence[Stop], scores: torch.Tensor) -> None:
+    def add(self, place: Sequence[Stop], scores: torch.Tensor, given: Sequence[Span]) -> None:
+        """Add the scores (classes, …) that were given for these spans of a window at `place`."""
         if self.sums is None:
             shape = (self.planes, *(span.stop - span.start for span in self.across), scores.shape[0])
             self.sums = torch.zeros(shape, device=self.device or scores.device)
         scores = scores.to(self.sums.device, non_blocking=True)
-        used = [slice(s.first - s.start, s.end - s.start) for s in place]
+        begins = [s.start + low for s, (low, _) in zip(place, given, strict=True)]
+        used = [slice(s.first - begin, s.end - begin) for s, begin in zip(place, begins, strict=True)]
         along, *sides = (place[n] for n in _axes(self.axis))
         scores = scores[(slice(None), *used)].permute(*(1 + n for n in _axes(self.axis)), 0)
         first = (self.first, *(span.start for span in self.across))

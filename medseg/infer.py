@@ -9,9 +9,10 @@ from typing import Any
 import monai.inferers
 import torch
 
-from medseg.engine import walk
+from medseg.engine import Span, walk
 from medseg.errors import InputError
 from medseg.fused import LAYOUTS, fused, is_placeless, spatial_dims_of
+from medseg.trimmed import Trimmed
 from medseg.windows import Stop, adapted_size, importance, stops
 
 Network = Callable[..., torch.Tensor]
@@ -184,11 +185,15 @@ class SlidingWindowInferer(monai.inferers.Inferer):
         flat = len(self.roi_size) == 2
 
         @torch.inference_mode()
-        def forward(windows: torch.Tensor) -> torch.Tensor:
+        def forward(windows: torch.Tensor, region: Sequence[Span]) -> tuple[torch.Tensor, Sequence[Span]]:
             windows = windows[..., 0] if flat else windows
             windows = windows.to(device, dtype, non_blocking=True)
-            scores = network(windows.contiguous(memory_format=LAYOUTS[windows.ndim - 2]), *args, **kwargs)
-            return scores[..., None] if flat else scores
+            windows = windows.contiguous(memory_format=LAYOUTS[windows.ndim - 2])
+            if isinstance(network, Trimmed):
+                scores = network(windows, region[: windows.ndim - 2])
+            else:
+                scores, region = network(windows, *args, **kwargs), [(0, n) for n in size]
+            return (scores[..., None] if flat else scores), region
 
         return walk(
             plain(volume),
