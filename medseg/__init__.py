@@ -5,13 +5,20 @@ A study flows through the modules in this order::
     cases        find cases, split them, check them
     read         NIfTI, DICOM and others to an array and its RAS+ affine, or a refusal by name;
                  codes lists the names, inspection shows what would be read
-    preprocess   the one definition of preprocessing; augment adds what training varies
+    preprocess   the one definition of preprocessing (resample turns and resamples); augment adds
+                 what training varies
     networks     UNet in 2D and 3D from a few numbers
     training     what MONAI's trainer lacks: validation in mm, checkpoints, resume; beside it
                  training_schedule (learning rate, time budget, running mean) and training_log
-    infer        sliding windows in the precision the device is fastest in
-    postprocess  back to the native grid, labels, largest component
-    prediction   cases to results with a manifest
+    infer        MONAI's inferers, faster: windows in order (windows, engine), in a network fused for
+                 the device (fused, subpixel, trimmed)
+    segmentation a preprocessed image to labels on its own grid, in as much memory as there is:
+                 ways to run it and what each takes (ways, memory), slabs to the native grid
+                 (native), how sure the network was (confidence)
+    postprocess  components; the same way back as a MONAI transform
+    prediction   one case end to end, and many: overlapped (batch), read by processes that may
+                 crash (readers), recorded line by line (manifest), taken up again (resume)
+    model        a bundle's model kept in memory, for arrays
     results      one case's result in the formats asked for
     write        NIfTI, DICOM SEG, RTSTRUCT, each there whole or not at all
     metrics      Dice, HD95 and others on arrays
