@@ -25,7 +25,7 @@ from medseg.cases import find_cases
 from medseg.infer import window_inferer
 from medseg.metrics import compare
 from medseg.model import open_model
-from medseg.native import NativeLabels
+from medseg.native import native_labels
 from medseg.prediction import preprocess
 from medseg.preprocess import IMAGE
 from medseg.read import read_volume
@@ -45,13 +45,7 @@ def monai_labels(image, network: torch.nn.Module, numbers: dict) -> np.ndarray:
     )
     with torch.inference_mode():
         scores = inferer(image.as_tensor()[None], network)[0]
-    native = NativeLabels(
-        native_shape=np.asarray(image.meta["spatial_shape"]).tolist(),
-        native_affine=np.asarray(image.meta["original_affine"]),
-        grid_shape=image.shape[1:],
-        grid_affine=np.asarray(image.affine),
-        axis=0,
-    )
+    native = native_labels(image, axis=0)
     native.add(scores)
     return native.finish()
 

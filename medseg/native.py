@@ -13,6 +13,7 @@ from math import prod
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from torch.nn.functional import embedding_bag
 
 from medseg.errors import InputError
@@ -171,6 +172,18 @@ class NativeLabels:
             voxels = torch.from_numpy(np.flatnonzero(mixed))
             _label_some(scores, code == mixed_code, places, voxels, block.view(-1))
         self._labels[tuple(slice(axis.start, axis.stop) for axis in places)] = block
+
+
+def native_grid(image: MetaTensor) -> tuple[list[int], np.ndarray]:
+    """Return the shape and affine that `image` was read with."""
+    return np.asarray(image.meta["spatial_shape"]).tolist(), np.asarray(image.meta["original_affine"], float)
+
+
+def native_labels(image: MetaTensor, axis: int) -> NativeLabels:
+    """Return what takes slabs on the grid of `image` and labels the grid it was read with."""
+    native_shape, native_affine = native_grid(image)
+    grid = {"grid_shape": image.shape[1:], "grid_affine": np.asarray(image.affine, float)}
+    return NativeLabels(native_shape=native_shape, native_affine=native_affine, axis=axis, **grid)
 
 
 @dataclass(frozen=True)

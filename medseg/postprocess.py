@@ -11,7 +11,7 @@ import torch
 from monai.transforms import Compose, MapTransform, Transform
 from scipy import ndimage
 
-from medseg.native import NativeLabels
+from medseg.native import native_labels
 from medseg.preprocess import IMAGE
 
 PRED = "pred"
@@ -49,13 +49,7 @@ class ToNativeLabelsd(MapTransform):
         out = dict(data)
         image = out[IMAGE]
         for key in self.key_iterator(out):
-            native = NativeLabels(
-                native_shape=np.asarray(image.meta["spatial_shape"]).tolist(),
-                native_affine=np.asarray(image.meta["original_affine"]),
-                grid_shape=image.shape[1:],
-                grid_affine=np.asarray(image.affine),
-                axis=0,
-            )
+            native = native_labels(image, axis=0)
             native.add(torch.as_tensor(out[key]))
             out[key] = torch.from_numpy(native.finish())[None]
         return out

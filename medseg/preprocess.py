@@ -6,7 +6,9 @@ alone, undone by `medseg.postprocess`.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from monai.config import KeysCollection
@@ -61,7 +63,8 @@ def preprocessing(
         Resampled(keys, spacing_mm, ["linear", "nearest"][: len(keys)], orientation),
     ]
     if crop_above is not None:
-        steps.append(CropForegroundd(keys, IMAGE, select_fn=lambda x: x > crop_above, allow_smaller=True))
+        brighter = partial(operator.lt, crop_above)  # unlike a lambda it can be sent to a process that reads
+        steps.append(CropForegroundd(keys, IMAGE, select_fn=brighter, allow_smaller=True))
     steps += normalization(**intensity)
     if patch_size:
         steps.append(SpatialPadd(keys, spatial_size=(*patch_size, 1)[:3]))

@@ -15,8 +15,8 @@ from medseg.confidence import Confidence
 from medseg.errors import InputError
 from medseg.infer import SlidingWindowInferer, plain
 from medseg.memory import MIB, budget_bytes, give_back, is_out_of_memory
-from medseg.native import SAME_PLACE_VOXELS, NativeLabels
-from medseg.ways import Way, native_grid, native_labels, predict_bytes, slab_axis, ways
+from medseg.native import SAME_PLACE_VOXELS, NativeLabels, native_grid, native_labels
+from medseg.ways import Way, predict_bytes, slab_axis, ways
 
 log = logging.getLogger(__name__)
 

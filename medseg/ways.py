@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import numpy as np
 import torch
 from monai.data import MetaTensor
 
 from medseg.engine import kept_planes
 from medseg.infer import SlidingWindowInferer, dtype_of
 from medseg.memory import MARGIN, MIB, free_gpu_bytes, network_bytes, resident_bytes
-from medseg.native import NativeLabels
+from medseg.native import native_labels
 
 PARTS = (2, 4, 8, 16, 32)  # into how many a volume is cut where its planes are too large
 SCRATCH_BYTES = 16 * MIB  # what oneDNN takes to lay weights and windows out
@@ -87,15 +86,3 @@ def predict_bytes(image: MetaTensor, network: Any, way: Way) -> int | None:
 def slab_axis(shape: Sequence[int]) -> int:
     """Return the longest axis: the planes across it, which have to be kept, are the smallest."""
     return max(range(3), key=lambda n: (shape[n], -n))
-
-
-def native_grid(image: MetaTensor) -> tuple[list[int], np.ndarray]:
-    """Return the shape and affine that `image` was read with."""
-    return np.asarray(image.meta["spatial_shape"]).tolist(), np.asarray(image.meta["original_affine"], float)
-
-
-def native_labels(image: MetaTensor, axis: int) -> NativeLabels:
-    """Return what takes slabs on the grid of `image` and labels the grid it was read with."""
-    native_shape, native_affine = native_grid(image)
-    grid = {"grid_shape": image.shape[1:], "grid_affine": np.asarray(image.affine, float)}
-    return NativeLabels(native_shape=native_shape, native_affine=native_affine, axis=axis, **grid)

@@ -1,11 +1,13 @@
 """Batches: every case recorded, a bad one alone lost, a rerun that does only what is left."""
 
+import importlib
 import json
 import shutil
 
 import nibabel
 import numpy as np
 import pydicom
+import pytest
 import torch
 from conftest import BUNDLES, SAMPLES
 
@@ -100,3 +102,36 @@ def test_other_weights_do_not_count_as_done(weights, tmp_path):
     predict(BUNDLE, case, tmp_path / "out", weights=weights, device="cpu")
     predict(BUNDLE, case, tmp_path / "out", weights=tmp_path / "other.pt", device="cpu")
     assert len(lines(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("prediction", "read_volume"),
+        ("resample", "resample"),
+        ("segmentation", "_run"),
+        ("engine", "_Kept"),
+        ("native", "_best"),
+        ("postprocess", "count_components"),
+        ("postprocess", "keep_largest_component"),
+        ("results", "write_label_map"),
+    ],
+)
+def test_memory_that_runs_out_once_at_any_stage_costs_nothing(weights, tmp_path, monkeypatch, module, name):
+    case = SAMPLES / "mr/images/mr_00.nii.gz"
+    (whole,) = predict(BUNDLE, case, tmp_path / "whole", weights=weights, device="cpu")
+    holder = importlib.import_module(f"medseg.{module}")
+    real, calls = getattr(holder, name), []
+
+    def runs_out(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(holder, name, runs_out)
+    (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights, device="cpu")
+    assert len(calls) >= 2
+    assert record["status"] == "done"
+    assert record["outputs"] == whole["outputs"]
+    assert set(record["codes"]) <= {"MEMORY_FELL_BACK"}
