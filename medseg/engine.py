@@ -144,7 +144,7 @@ class _Kept:
         if self.sums is None:
             shape = (self.planes, *(span.stop - span.start for span in self.across), scores.shape[0])
             self.sums = torch.zeros(shape, device=self.device or scores.device)
-        scores = scores.to(self.sums.device, non_blocking=True)
+        scores = scores.to(self.sums.device)
         begins = [s.start + low for s, (low, _) in zip(place, given, strict=True)]
         used = [slice(s.first - begin, s.end - begin) for s, begin in zip(place, begins, strict=True)]
         along, *sides = (place[n] for n in _axes(self.axis))
