@@ -21,7 +21,7 @@ GRID_FIELDS = (
     *("qoffset_x", "qoffset_y", "qoffset_z"),
     *("srow_x", "srow_y", "srow_z"),
 )
-# zlib's, the fastest. isal's takes 16 ms where this takes 320, for 79 MB of labels, but does not always give the same
+# zlib's fastest. isal's takes 16 ms where this takes 320, for 79 MB of labels, but does not always give the same
 # bytes for the same labels, and results are compared by their hash.
 GZIP_LEVEL = 1
 GZIP_WINDOW_BITS = 16 + 15  # with gzip's header, which has neither a time nor a name in it
