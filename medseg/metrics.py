@@ -1,38 +1,45 @@
-"""Overlap and surface distance of two label maps: pure functions on arrays, any number of labels.
+"""Overlap, volume and surface distance of two label maps: pure functions on arrays, any number of labels.
 
-Definitions (also in ``docs/reference/metrics.md``)
-    With TP, FP, FN voxels of a label: Dice = 2TP / (2TP + FP + FN), IoU = TP / (TP + FP + FN),
-    precision = TP / (TP + FP), recall = TP / (TP + FN).
-    HD95: the larger of the two directed 95th percentiles of the distances from the boundary voxels of one
-    mask to the nearest of the other, centre to centre in mm ("directed-max").
+Definitions, sources and the values for empty masks stand in `medseg.metric_table` and
+``docs/reference/metrics.md``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.ndimage import binary_erosion, find_objects
-from scipy.spatial import cKDTree
 
-METRICS = ("dice", "iou", "precision", "recall", "hd95_mm", "volume_ml", "reference_volume_ml")
+from medseg.metric_table import (
+    DEFAULT_METRICS,
+    DIAGONAL,
+    HD95_DEFINITIONS,
+    METRICS,
+    NSD_AT,
+    check_hd95,
+    check_metrics,
+    definitions,
+    empty_cases,
+    lower_is_better,
+    row,
+)
+from medseg.surfaces import Distances, surface_distances
 
-DEFINITIONS = {
-    "dice": "2TP / (2TP + FP + FN)",
-    "iou": "TP / (TP + FP + FN)",
-    "precision": "TP / (TP + FP)",
-    "recall": "TP / (TP + FN)",
-    "hd95_mm": "directed-max: larger of the two directed 95th percentiles of boundary voxel distances, mm",
-    "volume_ml": "voxels of the prediction times the voxel volume",
-    "reference_volume_ml": "voxels of the reference times the voxel volume",
-}
-EMPTY_POLICY = {
-    "both_empty": "nothing to find and nothing found: dice, iou, precision, recall and hd95_mm are null, "
-    "left out of the mean and counted in n_excluded",
-    "prediction_empty": "missed: dice, iou, precision and recall are 0, hd95_mm is the diagonal of the volume",
-    "reference_empty": "invented: dice, iou, precision and recall are 0, hd95_mm is the diagonal of the volume",
-}
+__all__ = [
+    "DEFAULT_METRICS",
+    "HD95_DEFINITIONS",
+    "METRICS",
+    "check_metrics",
+    "compare",
+    "definitions",
+    "empty_cases",
+    "hd95_mm",
+    "lower_is_better",
+]
+DISTANCES = ("hd_mm", "hd95_mm", "assd_mm", "masd_mm", "nsd")
+DEFINITIONS = definitions(METRICS)
+EMPTY_POLICY = empty_cases(METRICS)
 
 
 def compare(
@@ -41,87 +48,86 @@ def compare(
     *,
     spacing_mm: Sequence[float],
     labels: Sequence[int],
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    hd95: str = "directed-max",
+    tolerance_mm: float | Mapping[int, float] = 1.0,
+    beta: float = 2.0,
+    boundary_width_mm: float | None = None,
+    probabilities: np.ndarray | Mapping[int, np.ndarray] | None = None,
 ) -> dict[int, dict[str, float]]:
-    """Compare two label maps label by label.
-
-    Parameters
-    ----------
-    prediction, reference
-        Integer arrays of one shape, 2D or 3D.
-    spacing_mm
-        Distance of neighbouring voxels along each axis.
-    labels
-        The ids to compare.
-    metrics
-        Names from `METRICS`.
-
-    Returns
-    -------
-    dict
-        ``{label: {metric: value}}``; NaN where a metric has no value. A structure that was missed or
-        invented gets the worst value there is, see `EMPTY_POLICY`, so that it can never improve a mean.
-
-    Raises
-    ------
-    ValueError
-        The shapes or the number of spacings differ, or a metric is unknown.
-    """
+    """Compare two label maps label by label."""
     prediction, reference = np.asarray(prediction), np.asarray(reference)
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction has shape {prediction.shape}, reference {reference.shape}: resample one")
     if len(spacing_mm) != prediction.ndim:
         raise ValueError(f"{len(spacing_mm)} spacings for {prediction.ndim} axes")
-    unknown = sorted(set(metrics) - set(METRICS))
-    if unknown:
-        raise ValueError(f"unknown metrics {unknown}; there are {list(METRICS)}")
+    check_metrics(metrics)
+    check_hd95(hd95)
+    diagonal = math.hypot(*np.multiply(prediction.shape, spacing_mm))
+    voxel_ml = math.prod(spacing_mm) / 1000
+    compared = {}
+    for label in labels:
+        a, b = prediction == label, reference == label
+        found, wanted, both = int(a.sum()), int(b.sum()), int((a & b).sum())
+        fp, fn = found - both, wanted - both
+        tn = a.size - found - wanted + both
+
+        def part(x, y):
+            return x / y if y else math.nan
+
+        values = {
+            "dice": part(2 * both, found + wanted),
+            "iou": part(both, found + wanted - both),
+            "precision": part(both, found),
+            "recall": part(both, wanted),
+            "specificity": part(tn, tn + fp),
+            "f_beta": part((1 + beta**2) * both, (1 + beta**2) * both + beta**2 * fn + fp),
+            "volume_ml": found * voxel_ml,
+            "reference_volume_ml": wanted * voxel_ml,
+            "volume_error_ml": (found - wanted) * voxel_ml,
+            "relative_volume_error": part(found - wanted, wanted),
+        }
+        case = None
+        if not found or not wanted:
+            case = "both_empty" if found == wanted else "reference_empty" if found else "prediction_empty"
+        elif any(name in DISTANCES or NSD_AT.fullmatch(name) for name in metrics):
+            d = surface_distances(a, b, spacing_mm, hd95)
+            values |= summarize(d, hd95)
+            n = d.ours.size + d.theirs.size
+            for name in metrics:
+                if name == "nsd" or NSD_AT.fullmatch(name):
+                    at = (
+                        float(name[4:-2])
+                        if name != "nsd"
+                        else (tolerance_mm[label] if isinstance(tolerance_mm, Mapping) else tolerance_mm)
+                    )
+                    values[name] = ((d.ours <= at).sum() + (d.theirs <= at).sum()) / n
+        fixed = {name: getattr(row(name), case) for name in metrics} if case else {}
+        fixed = {
+            k: math.nan if v is None else diagonal if v == DIAGONAL else v
+            for k, v in fixed.items()
+            if v != "computed"
+        }
+        compared[int(label)] = {name: float((values | fixed).get(name, math.nan)) for name in metrics}
+    return compared
+
+
+def summarize(d: Distances, hd95: str) -> dict[str, float]:
+    both = np.concatenate([d.ours, d.theirs])
     return {
-        int(label): _compare_masks(prediction == label, reference == label, spacing_mm, metrics)
-        for label in labels
+        "hd_mm": both.max(),
+        "hd95_mm": np.percentile(both, 95)
+        if hd95 == "pooled"
+        else max(np.percentile(d.ours, 95), np.percentile(d.theirs, 95)),
+        "assd_mm": both.mean(),
+        "masd_mm": (d.ours.mean() + d.theirs.mean()) / 2,
     }
 
 
-def _compare_masks(
-    prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float], metrics: Sequence[str]
-) -> dict[str, float]:
-    found, wanted = int(prediction.sum()), int(reference.sum())
-    both = int((prediction & reference).sum())
-    voxel_ml = math.prod(spacing_mm) / 1000
-    values = {"volume_ml": found * voxel_ml, "reference_volume_ml": wanted * voxel_ml}
-    if not found and not wanted:
-        values |= dict.fromkeys(("dice", "iou", "precision", "recall", "hd95_mm"), math.nan)
-    else:
-        values["dice"] = 2 * both / (found + wanted)
-        values["iou"] = both / (found + wanted - both)
-        values["precision"] = both / found if found else 0.0
-        values["recall"] = both / wanted if wanted else 0.0
-        if "hd95_mm" in metrics:
-            values["hd95_mm"] = hd95_mm(prediction, reference, spacing_mm)
-    return {name: values[name] for name in metrics}
-
-
-def hd95_mm(prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float]) -> float:
-    """Return the 95th percentile Hausdorff distance of two masks in mm, ``directed-max``.
-
-    One mask empty gives the diagonal of the volume, the farthest that two of its corners lie apart; both
-    empty gives NaN. Source: Huttenlocher et al. 1993, doi:10.1109/34.232073; MONAI's definition.
-    """
-    if not prediction.any() and not reference.any():
-        return math.nan
-    if not prediction.any() or not reference.any():
-        return float(np.linalg.norm(np.multiply(prediction.shape, spacing_mm)))
-    ours, theirs = boundary_mm(prediction, spacing_mm), boundary_mm(reference, spacing_mm)
-    to_theirs = cKDTree(theirs).query(ours)[0]
-    to_ours = cKDTree(ours).query(theirs)[0]
-    return float(max(np.percentile(to_theirs, 95), np.percentile(to_ours, 95)))
-
-
-def boundary_mm(mask: np.ndarray, spacing_mm: Sequence[float]) -> np.ndarray:
-    """Return the positions in mm (n, axes) of mask voxels with a face neighbour outside the mask.
-
-    What lies beyond the array counts as outside.
-    """
-    (box,) = find_objects(mask.astype(np.uint8))
-    inner = mask[box]
-    edge = inner & ~binary_erosion(inner)
-    return (np.argwhere(edge) + [s.start for s in box]) * np.asarray(spacing_mm)
+def hd95_mm(
+    prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float], definition: str = "directed-max"
+) -> float:
+    """Return the 95th percentile Hausdorff distance of two masks in mm; empty ones as `empty_cases` says."""
+    masks = np.asarray(prediction, bool), np.asarray(reference, bool)
+    values = compare(*masks, spacing_mm=spacing_mm, labels=[1], metrics=("hd95_mm",), hd95=definition)
+    return values[1]["hd95_mm"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monai.metrics import compute_hausdorff_distance
 from scipy.ndimage import gaussian_filter
 
-from medseg.metrics import METRICS, compare, hd95_mm
+from medseg.metrics import DEFAULT_METRICS, compare, hd95_mm
 
 
 def test_two_of_three_voxels_found():
@@ -112,4 +112,4 @@ def test_wrong_calls_are_named():
         compare(a, a, spacing_mm=(1, 1, 1), labels=[1])
     with pytest.raises(ValueError, match="hd96"):
         compare(a, a, spacing_mm=(1, 1), labels=[1], metrics=("hd96",))
-    assert set(compare(a, a, spacing_mm=(1, 1), labels=[1])[1]) == set(METRICS)
+    assert set(compare(a, a, spacing_mm=(1, 1), labels=[1])[1]) == set(DEFAULT_METRICS)
