@@ -66,7 +66,10 @@ def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
     """Return a mask's connected components (26 or 8 neighbours), numbered from 1, and how many there are."""
     if mask.ndim not in (2, 3):
         raise ValueError(f"lesions need masks of 2 or 3 axes, not {mask.ndim}")
-    return cc3d.connected_components(mask, connectivity=26 if mask.ndim == 3 else 8, return_N=True)
+    # As bytes: of binary images cc3d 4.1.1 gives wrong parts, or RuntimeError, in 2D and on lines in 3D.
+    return cc3d.connected_components(
+        mask.astype(np.uint8), connectivity=26 if mask.ndim == 3 else 8, return_N=True
+    )
 
 
 def _one_to_one(pairs: np.ndarray, iou: np.ndarray, min_iou: float) -> int:

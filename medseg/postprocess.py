@@ -11,6 +11,7 @@ import torch
 from monai.transforms import Compose, MapTransform, Transform
 from scipy import ndimage
 
+from medseg.lesions import components
 from medseg.native import native_labels
 from medseg.preprocess import IMAGE
 
@@ -85,9 +86,7 @@ def keep_largest_component(label_map: np.ndarray, labels: Sequence[int]) -> np.n
         crop = turned[box]
         if turned is not kept:
             crop = crop.T
-        parts, n_parts = cc3d.connected_components(
-            crop == label, connectivity=26, return_N=True, binary_image=True
-        )
+        parts, n_parts = components(crop == label)
         if n_parts > 1:
             sizes = cc3d.statistics(parts, no_slice_conversion=True)["voxel_counts"]
             sizes[0] = 0
@@ -104,6 +103,5 @@ def count_components(label_map: np.ndarray) -> dict[int, int]:
     counts = {}
     for label, box in enumerate(ndimage.find_objects(turned), start=1):
         if box is not None:
-            mask = np.ascontiguousarray(turned[box] == label)
-            _, counts[label] = cc3d.connected_components(mask, connectivity=26, return_N=True, binary_image=True)
+            _, counts[label] = components(np.ascontiguousarray(turned[box] == label))
     return counts
