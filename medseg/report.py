@@ -1,64 +1,51 @@
-"""Pictures of segmentations: fixed colours per label, slices where the error is largest."""
+"""The report that people look at: one self-contained HTML file, and PNG beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from medseg.write import atomic
+from medseg.pictures import label_colours, may_be_shown, overlay, worst_slice
+from medseg.scenes import Views
+from medseg.write import atomic, write_text
 
-# Okabe and Ito's colours, told apart by colour-blind readers too (Color Universal Design, 2008).
-PALETTE = np.array(
-    [
-        (230, 159, 0),
-        (86, 180, 233),
-        (0, 158, 115),
-        (240, 228, 66),
-        (0, 114, 178),
-        (213, 94, 0),
-        (204, 121, 167),
-    ],
-    dtype=np.float32,
-)
-OPACITY = 0.5
+__all__ = ["Views", "may_be_shown", "write_overlay", "write_report"]
+TEMPLATES = Path(__file__).with_name("report_template")
 
 
-def label_colours(label_ids: np.ndarray | int) -> np.ndarray:
-    """Return the RGB colour, 0 to 255, of each label id; the same id has the same colour everywhere."""
-    return PALETTE[(np.asarray(label_ids) - 1) % len(PALETTE)]
+def write_report(
+    output: Path,
+    summary: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    cases: Sequence[Mapping[str, Any]],
+    read: Callable[[Mapping[str, Any]], Views],  # noqa: ARG001
+    *,
+    show: Sequence[str] = (),  # noqa: ARG001
+) -> None:
+    """Write ``report.html`` and the worst cases' PNG below ``overlays/``.
 
-
-def may_be_shown(codes: str | Iterable[str]) -> bool:
-    """Say whether pictures may be drawn of an image read with these codes; burned-in text may name the patient."""
-    return "DICOM_BURNED_IN_ANNOTATION" not in codes
-
-
-def overlay(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the slice `image` (I, J) in grey with `labels` (I, J) in colour, as an uint8 RGB picture (J, I, 3).
-
-    The first axis points right and the second up, as RAS+ slices are drawn.
+    Parameters
+    ----------
+    output
+        Folder to write to.
+    summary
+        What ``summary.json`` holds.
+    rows
+        The rows of ``cases.csv`` as Python values, None where there is none.
+    cases
+        The compared cases, each with its ``id``.
+    read
+        Gives a case's `Views`; called from several threads.
+    show
+        Ids of cases whose slices must be in the report whatever their place.
     """
-    low, high = np.percentile(image, (1, 99))
-    grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)[..., None] * np.full(3, 255.0)
-    coloured = (1 - OPACITY) * grey + OPACITY * label_colours(labels)
-    picture = np.where((labels > 0)[..., None], coloured, grey)
-    return np.flip(picture.transpose(1, 0, 2), axis=0).round().astype(np.uint8)
-
-
-def worst_slice(prediction: np.ndarray, reference: np.ndarray) -> int:
-    """Return the index along the third axis with most wrong voxels, or with most labelled ones if none is."""
-    wrong = (prediction != reference).sum(axis=(0, 1))
-    return int(np.argmax(wrong if wrong.any() else (reference > 0).sum(axis=(0, 1))))
-
-
-def slice_row(image: np.ndarray, reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Return image, reference and prediction side by side, one slice of each, as an uint8 RGB picture."""
-    k = worst_slice(prediction, reference)
-    nothing = np.zeros_like(reference[..., k])
-    shown = [overlay(image[..., k], labels) for labels in (nothing, reference[..., k], prediction[..., k])]
-    return np.concatenate(shown, axis=1)
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    page = environment.get_template("report.html.jinja")
+    write_text(output / "report.html", page.render(summary=summary, rows=rows, cases=cases))
 
 
 def write_overlay(

@@ -1,0 +1,198 @@
+"""Pictures of segmentations: fixed colours per label, slices where the error is largest, as arrays and PNG."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from medseg.scenes import Scene, to_grey
+
+# Okabe and Ito's colours, told apart by colour-blind readers too (Color Universal Design, 2008).
+ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+PALETTE = np.array([ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE], dtype=np.float32)
+OPACITY = 0.5
+
+# Blue belongs to the reference, orange to the prediction, whatever the label.
+REFERENCE, PREDICTION = SKY, ORANGE
+MISSED, INVENTED, CONFUSED = (
+    BLUE,
+    VERMILLION,
+    PURPLE,
+)  # only in the reference, only in the prediction, another label
+FILL_OPACITY = 0.55
+GREYS = 60  # a palette has 256 places: 4 fills times these greys, the two contours, the gap
+REFERENCE_INDEX, PREDICTION_INDEX, GAP_INDEX = 4 * GREYS, 4 * GREYS + 1, 4 * GREYS + 2
+NO_IMAGE = 70  # the grey, of 255, where there is no image
+PLANES = ((2, 0, 1, "RLAP"), (1, 0, 2, "RLSI"), (0, 1, 2, "APSI"))  # cut, across, down, letters at the four edges
+
+
+def label_colours(label_ids: np.ndarray | int) -> np.ndarray:
+    """Return the RGB colour, 0 to 255, of each label id; the same id has the same colour everywhere."""
+    return PALETTE[(np.asarray(label_ids) - 1) % len(PALETTE)]
+
+
+def may_be_shown(codes: str | Iterable[str]) -> bool:
+    """Say whether pictures may be drawn of an image read with these codes; burned-in text may name the patient."""
+    return "DICOM_BURNED_IN_ANNOTATION" not in codes
+
+
+def overlay(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the slice `image` (I, J) in grey with `labels` (I, J) in colour, as an uint8 RGB picture (J, I, 3).
+
+    The first axis points right and the second up, as RAS+ slices are drawn.
+    """
+    low, high = np.percentile(image, (1, 99))
+    grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)[..., None] * np.full(3, 255.0)
+    coloured = (1 - OPACITY) * grey + OPACITY * label_colours(labels)
+    picture = np.where((labels > 0)[..., None], coloured, grey)
+    return np.flip(picture.transpose(1, 0, 2), axis=0).round().astype(np.uint8)
+
+
+def worst_slice(prediction: np.ndarray, reference: np.ndarray) -> int:
+    """Return the index along the third axis with most wrong voxels, or with most labelled ones if none is."""
+    wrong = (prediction != reference).sum(axis=(0, 1))
+    return int(np.argmax(wrong if wrong.any() else (reference > 0).sum(axis=(0, 1))))
+
+
+def slice_row(image: np.ndarray, reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return image, reference and prediction side by side, one slice of each, as an uint8 RGB picture."""
+    k = worst_slice(prediction, reference)
+    nothing = np.zeros_like(reference[..., k])
+    shown = [overlay(image[..., k], labels) for labels in (nothing, reference[..., k], prediction[..., k])]
+    return np.concatenate(shown, axis=1)
+
+
+def strip(scene: Scene, prediction: np.ndarray, *, width: int, height: int, line: int = 1) -> Image.Image:
+    """Draw the three planes through the scene's point side by side, right on the left, in true proportions.
+
+    Planes that are one voxel thin are left out. Contours run along voxel edges; where both run, they alternate.
+
+    Parameters
+    ----------
+    prediction
+        One of the scene's.
+    width, height
+        Pixels that the picture may have at most.
+    line
+        Thickness of contours in pixels.
+
+    Returns
+    -------
+    PIL.Image.Image
+        In palette mode; what lies between and beside the planes is transparent.
+    """
+    shape = scene.reference.shape
+    planes = [plane for plane in PLANES if min(shape[plane[1]], shape[plane[2]]) > 1] or [PLANES[0]]
+    extent_mm = [size * spacing for size, spacing in zip(shape, scene.spacing_mm, strict=True)]
+    gap = 6 * line
+    scale = min(
+        (width - gap * (len(planes) - 1)) / sum(extent_mm[across] for _, across, _, _ in planes),
+        height / max(extent_mm[down] for _, _, down, _ in planes),
+        16 * line / min(scene.spacing_mm),
+    )
+    drawn = [
+        _panel(scene, prediction, plane, [max(1, round(extent_mm[axis] * scale)) for axis in plane[1:3]], line)
+        for plane in planes
+    ]
+    tall, wide = (
+        max(len(panel) for panel in drawn),
+        sum(panel.shape[1] for panel in drawn) + gap * (len(drawn) - 1),
+    )
+    sheet = np.full((tall, wide), GAP_INDEX, np.uint8)
+    left = 0
+    for panel in drawn:
+        top = (tall - len(panel)) // 2
+        sheet[top : top + len(panel), left : left + panel.shape[1]] = panel
+        left += panel.shape[1] + gap
+    picture = Image.fromarray(sheet)
+    picture.putpalette(_palette())
+    picture.info["transparency"] = GAP_INDEX
+    return picture
+
+
+@lru_cache(maxsize=1)
+def _palette() -> bytes:
+    grey = np.repeat(np.linspace(0, 255, GREYS)[:, None], 3, axis=1)
+    fills = [(1 - FILL_OPACITY) * grey + FILL_OPACITY * np.array(c) for c in (MISSED, INVENTED, CONFUSED)]
+    return np.concatenate([grey, *fills, [REFERENCE, PREDICTION, (0, 0, 0)]]).round().astype(np.uint8).tobytes()
+
+
+def _panel(
+    scene: Scene, prediction: np.ndarray, plane: tuple[int, int, int, str], size: list[int], line: int
+) -> np.ndarray:
+    """Draw one plane as palette indices (rows, columns)."""
+    cut, across, down, letters = plane
+    place: list[int | slice] = [slice(None)] * 3
+    place[cut] = scene.point[cut]
+    at = tuple(place)
+    counts = [scene.reference.shape[axis] for axis in (across, down)]
+    columns, rows = ((np.arange(pixels) * voxels) // pixels for pixels, voxels in zip(size, counts, strict=True))
+    ours, theirs = (labels[at][np.ix_(columns, rows)].T for labels in (prediction, scene.reference))
+    grey = np.full(ours.shape, NO_IMAGE, np.uint8)
+    if scene.image is not None:
+        flat = np.ascontiguousarray(to_grey(scene.image[at], scene.window).T)
+        grey = np.asarray(Image.fromarray(flat).resize((size[0], size[1]), Image.Resampling.BILINEAR))
+    grey = (grey.astype(np.uint16) * GREYS // 256).astype(np.uint8)
+    state = np.select([ours == theirs, ours == 0, theirs == 0], [0, 1, 2], 3).astype(np.uint8)
+    picture = state * np.uint8(GREYS) + grey
+    reference_edge, prediction_edge = _edges(theirs, line), _edges(ours, line)
+    y, x = np.ogrid[: picture.shape[0], : picture.shape[1]]
+    turns = ((x + y) // (4 * line)) % 2 == 0
+    picture[reference_edge] = REFERENCE_INDEX
+    picture[prediction_edge & (turns | ~reference_edge)] = PREDICTION_INDEX
+    for axis, length in ((across, 1), (down, 0)):  # ticks at the rim, where the other planes cut this one
+        centre = int((scene.point[axis] + 0.5) * picture.shape[length] / scene.reference.shape[axis])
+        beside = np.moveaxis(picture, length, 0)[centre : centre + line]
+        beside[:, : 4 * line] = beside[:, -4 * line :] = GREYS - 1
+    _write_letters(picture, grey, letters, line)
+    return picture
+
+
+def _edges(labels: np.ndarray, line: int) -> np.ndarray:
+    """Mark pixels whose label differs from that of their left or upper neighbour `line` pixels away."""
+    edge = np.zeros(labels.shape, bool)
+    for step in range(1, line + 1):
+        edge[step:] |= labels[step:] != labels[:-step]
+        edge[:, step:] |= labels[:, step:] != labels[:, :-step]
+    return edge
+
+
+def _write_letters(picture: np.ndarray, grey: np.ndarray, letters: str, line: int) -> None:
+    """Write the directions' letters at the left, right, upper and lower rim, where there is room for them."""
+    for letter, (y, x) in zip(letters, ((0.5, 0.0), (0.5, 1.0), (0.0, 0.5), (1.0, 0.5)), strict=True):
+        glyph, pad = _glyph(letter, 11 * line), 3 * line
+        spare = [pixels - drawn - 2 * pad for pixels, drawn in zip(picture.shape, glyph.shape, strict=True)]
+        if min(spare) < 2 * max(glyph.shape):
+            return
+        top, left = pad + round(y * spare[0]), pad + round(x * spare[1])
+        at = np.s_[top : top + glyph.shape[0], left : left + glyph.shape[1]]
+        picture[at] = np.maximum(grey[at] // 2, (glyph * (GREYS - 1)).astype(np.uint8))
+
+
+@lru_cache(maxsize=64)
+def _glyph(letter: str, pixels: int) -> np.ndarray:
+    """Return a letter's coverage, 0 to 1."""
+    font = ImageFont.load_default(pixels)
+    left, top, right, bottom = font.getbbox(letter)
+    canvas = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
+    ImageDraw.Draw(canvas).text((1 - left, 1 - top), letter, fill=255, font=font)
+    return np.asarray(canvas, dtype=np.float32) / 255
+
+
+def png(picture: Image.Image) -> bytes:
+    """Return the picture as a PNG file's bytes; the same picture gives the same bytes."""
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", compress_level=7)
+    return stream.getvalue()
