@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 HD95_DEFINITIONS = ("directed-max", "area-weighted", "pooled")
+BOUNDARY_WIDTH_MM = 2.0
 DIAGONAL = "diagonal"  # of the volume in mm: the farthest that two of its corners lie apart
 COMPUTED = "computed"  # by the definition, as if neither mask were empty
 
@@ -54,7 +55,7 @@ TABLE = {
 METRICS = tuple(TABLE)
 ON_REQUEST = ("f_beta", *METRICS[METRICS.index("boundary_iou") :])
 DEFAULT_METRICS = tuple(name for name in METRICS if name not in ON_REQUEST)
-NSD_AT = re.compile(r"nsd_(\d+(?:\.\d+)?)mm")
+_NSD_AT = re.compile(r"nsd_(\d+(?:\.\d+)?)mm")
 
 _PERCENTILES = {
     "directed-max": "larger of the two directed 95th percentiles",
@@ -67,7 +68,7 @@ _ELEMENTS = "surface elements (2x2x2 voxels) to the nearest of the other mask, e
 
 def check_metrics(metrics: Sequence[str]) -> None:
     """Raise ValueError for a metric that does not exist, naming those that do."""
-    unknown = sorted({name for name in metrics if name not in TABLE and not NSD_AT.fullmatch(name)})
+    unknown = sorted({name for name in metrics if name not in TABLE and nsd_tolerance_mm(name) is None})
     if unknown:
         raise ValueError(
             f"unknown metrics {unknown}; there are {', '.join(METRICS)}, and nsd_2mm or another distance"
@@ -80,10 +81,16 @@ def check_hd95(definition: str) -> None:
         raise ValueError(f"unknown hd95 definition {definition!r}; there are {', '.join(HD95_DEFINITIONS)}")
 
 
+def nsd_tolerance_mm(metric: str) -> float | None:
+    """Return the distance in a name such as ``nsd_2mm``, None for any other."""
+    found = _NSD_AT.fullmatch(metric)
+    return float(found[1]) if found else None
+
+
 def row(metric: str) -> Metric:
     """Return a metric's row; ``nsd_2mm`` and the like have that of ``nsd``."""
     check_metrics([metric])
-    return TABLE["nsd" if NSD_AT.fullmatch(metric) else metric]
+    return TABLE.get(metric) or TABLE["nsd"]
 
 
 def definitions(
@@ -92,7 +99,7 @@ def definitions(
     hd95: str = "directed-max",
     tolerance_mm: float | Mapping[int, float] = 1.0,
     beta: float = 2.0,
-    boundary_width_mm: float | None = None,
+    boundary_width_mm: float = BOUNDARY_WIDTH_MM,
 ) -> dict[str, str]:
     """Return each metric's definition with the settings of `medseg.metrics.compare` in it."""
     check_hd95(hd95)
@@ -106,10 +113,13 @@ def definitions(
         "percentile": _PERCENTILES[hd95],
         "points": _ELEMENTS if hd95 == "area-weighted" else _VOXELS,
         "beta": beta,
-        "width": "2 % of the volume's diagonal" if boundary_width_mm is None else f"{boundary_width_mm:g} mm",
+        "width": f"{boundary_width_mm:g} mm",
     }
-    at = {name: found[1] if (found := NSD_AT.fullmatch(name)) else tolerance for name in metrics}
-    return {name: row(name).definition.format(**texts, tolerance=at[name]) for name in metrics}
+    at = {name: nsd_tolerance_mm(name) for name in metrics}
+    return {
+        name: row(name).definition.format(**texts, tolerance=tolerance if mm is None else f"{mm:g}")
+        for name, mm in at.items()
+    }
 
 
 def empty_cases(metrics: Sequence[str] = DEFAULT_METRICS) -> dict[str, dict[str, object]]:
