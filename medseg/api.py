@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +114,18 @@ def evaluate(
     output: str | Path,
     *,
     bundle: str | Path | None = None,
+    compare_with: str | Path | None = None,
+    metrics: str | Sequence[str] | None = None,
+    hd95: str = "directed-max",
+    tolerance_mm: float | Mapping[int, float] = 1.0,
+    resample: bool = False,
+    groups: str | Path | None = None,
+    show: str | Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Compare a folder of label maps with their references.
+    """Compare a folder of label maps, or two models' folders, with their references.
 
-    Writes ``cases.csv``, ``summary.json`` and ``overlays/`` with the worst three cases to `output`.
+    Writes ``cases.csv``, ``summary.json``, ``report.html`` and ``overlays/`` to `output`. One case that cannot be
+    compared refuses all, and nothing is written.
 
     Parameters
     ----------
@@ -126,18 +134,50 @@ def evaluate(
     references
         Folder of label maps of the same names, or a labelled data set.
     output
-        Folder to write to.
+        Folder to write to: a new one, or one that was evaluated into.
     bundle
         Gives the labels their names, and refuses others.
+    compare_with
+        A second model's predictions. The cases that both predict are compared, in pairs.
+    metrics
+        Computed beside `medseg.metrics.DEFAULT_METRICS`: names from `medseg.metrics.METRICS`, or ``nsd_<t>mm``.
+    hd95
+        Definition of HD95 and the other distances: ``directed-max``, ``area-weighted`` or ``pooled``.
+    tolerance_mm
+        Of ``nsd``: one for all labels, or ``{label: mm}``.
+    resample
+        Bring a prediction on another grid to the reference's by nearest neighbour, instead of refusing it.
+    groups
+        A CSV file with a column ``case``; each other column puts the cases into subgroups.
+    show
+        Ids of cases whose slices must be in the report, whatever their place.
 
     Returns
     -------
     dict
-        What ``summary.json`` holds.
+        What ``summary.json`` holds, see ``docs/reference/evaluation.md``.
+
+    Raises
+    ------
+    InputError
+        `CASES_EMPTY`, `CASES_MISSING_LABEL`, `CONFIG_BAD_VALUE`, `GEOMETRY_LABEL_GRID`, `GROUPS_BAD_TABLE`,
+        `LABEL_NOT_INTEGER`, `LABEL_UNKNOWN_ID`, `PROBABILITIES_MISSING`, and what finding and reading refuse.
     """
     from medseg.evaluation import evaluate_folders
 
-    return evaluate_folders(predictions, references, output, bundle=bundle)
+    return evaluate_folders(
+        predictions,
+        references,
+        output,
+        bundle=bundle,
+        compare_with=compare_with,
+        metrics=metrics,
+        hd95=hd95,
+        tolerance_mm=tolerance_mm,
+        resample=resample,
+        groups=groups,
+        show=show,
+    )
 
 
 def inspect(path: str | Path, *, voxels: bool = False) -> list[dict[str, Any]]:

@@ -13,10 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from medseg.errors import InputError
-from medseg.read import Volume, is_readable, looks_like_dicom, read_volume
+from medseg.label_maps import as_labels, check_ids, check_same_grid, ids_in
+from medseg.read import is_readable, looks_like_dicom, read_volume
 from medseg.read.dicom import walk
 from medseg.write import write_json
 
@@ -24,7 +23,6 @@ Case = dict[str, str]
 
 LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
 SUBSETS = ("training", "validation", "test")
-GRID_TOLERANCE_MM = 1e-3  # how far the corners of image and label may lie apart
 PROBLEMS_SHOWN = 5
 RESULT_SUFFIXES = (".seg.dcm", ".rtstruct.dcm")  # beside label maps; their folder is not a series
 
@@ -69,7 +67,7 @@ def find_cases(path: str | Path, *, labelled: bool = False) -> list[Case]:
         if bare:
             raise InputError(
                 "CASES_MISSING_LABEL",
-                f"{path}: {_some(bare)} have no label; add the files or take the images out",
+                f"{path}: {some(bare)} have no label; add the files or take the images out",
             )
     return cases
 
@@ -136,7 +134,7 @@ def _decathlon(path: Path, labelled: bool) -> list[Case]:
         cases += [{"id": case_id(image), "image": str(path / image)} for image in test]
     gone = [case["id"] for case in cases if not Path(case["image"]).exists()]
     if gone:
-        raise InputError("FILE_MISSING", f"{path}: dataset.json lists {_some(gone)}, which are not there")
+        raise InputError("FILE_MISSING", f"{path}: dataset.json lists {some(gone)}, which are not there")
     return cases
 
 
@@ -191,7 +189,7 @@ def read_split(path: str | Path, cases: Sequence[Case]) -> dict[str, list[str]]:
     known = {case["id"] for case in cases}
     strangers = [name for names in split.values() for name in names if name not in known]
     if strangers:
-        raise InputError("CASES_NOT_IN_DATASET", f"{path} names {_some(strangers)}, which the data set has not")
+        raise InputError("CASES_NOT_IN_DATASET", f"{path} names {some(strangers)}, which the data set has not")
     return split
 
 
@@ -234,36 +232,10 @@ def check_cases(cases: Sequence[Case], label_ids: Sequence[int], *, threads: int
 def _check_case(case: Case, label_ids: set[int]) -> None:
     image, label = read_volume(case["image"]), read_volume(case["label"])
     check_same_grid(case["id"], image, label)
-    found = np.unique(label.array)
-    if label.array.dtype.kind == "f" and (found != np.round(found)).any():
-        raise InputError("LABEL_NOT_INTEGER", f"{case['label']} holds fractions; a label map has whole ids")
-    unknown = sorted({int(i) for i in found} - label_ids)
-    if unknown:
-        raise InputError(
-            "LABEL_UNKNOWN_ID",
-            f"{case['label']} holds label {_some(unknown)}; the bundle knows {sorted(label_ids)}: correct the "
-            "file, or add the label to channel_def in the bundle's metadata.json",
-        )
+    check_ids(ids_in(as_labels(label, case["label"])), label_ids, case["label"])
 
 
-def check_same_grid(name: str, image: Volume, label: Volume) -> None:
-    """Refuse two volumes whose voxels do not lie at the same places."""
-    if image.array.shape != label.array.shape:
-        found = f"shapes {image.array.shape} and {label.array.shape}"
-    else:
-        corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(image.array.shape) - 1)
-        homogeneous = np.c_[corners, np.ones(8)]
-        apart_mm = np.abs(homogeneous @ (image.affine - label.affine).T).max()
-        if apart_mm <= GRID_TOLERANCE_MM:
-            return
-        found = f"corners {apart_mm:.3g} mm apart"
-    raise InputError(
-        "GEOMETRY_LABEL_GRID",
-        f"{name}: image and label lie on different grids ({found}); resample the label onto the image "
-        "by nearest neighbour",
-    )
-
-
-def _some(names: Sequence) -> str:
+def some(names: Sequence) -> str:
+    """Return the first few names, and how many more there are."""
     shown = ", ".join(map(str, names[:PROBLEMS_SHOWN]))
     return shown if len(names) <= PROBLEMS_SHOWN else f"{shown} and {len(names) - PROBLEMS_SHOWN} others"

@@ -125,19 +125,77 @@ def predict(
 
 @app.command()
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="Folder of predicted label maps.")],
-    references: Annotated[Path, typer.Argument(help="Folder of reference label maps, or a labelled data set.")],
-    output: Annotated[Path, typer.Argument(help="Folder for cases.csv, summary.json and overlays/.")],
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PREDICTIONS [PREDICTIONS_B] REFERENCES OUTPUT",
+            help="Folder of predicted label maps, one or two models'; folder of reference label maps of the same "
+            "names, or a labelled data set; and last the folder to write to.",
+            show_default=False,
+        ),
+    ],
     bundle: Annotated[Path | None, typer.Option(help="Gives the labels their names.")] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Computed beside the default ones: f_beta, boundary_iou, cldice, lesion_f1, lesion_precision, "
+            "lesion_recall, lesions, lesions_predicted, ece, or NSD at another tolerance as nsd_2mm; repeat for "
+            "several."
+        ),
+    ] = None,
+    hd95: Annotated[
+        str, typer.Option(help="Definition of HD95 and distances: directed-max, area-weighted or pooled.")
+    ] = "directed-max",
+    tolerance_mm: Annotated[
+        list[str] | None,
+        typer.Option(help="Of NSD, in mm; or LABEL=MM, repeated for each label. [default: 1]"),
+    ] = None,
+    resample: Annotated[
+        bool,
+        typer.Option(
+            "--resample", help="Bring predictions on another grid to the reference's, nearest neighbour."
+        ),
+    ] = False,
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV with a column `case`; the others put cases into subgroups.")
+    ] = None,
+    show: Annotated[
+        list[str] | None, typer.Option(help="A case to scroll through in the report; repeat for several.")
+    ] = None,
 ) -> None:
-    """Dice, IoU, precision, recall, HD95 in mm and volumes of every case, and their summary."""
+    """Dice, IoU, HD95 and NSD in mm, volumes and more of every case; their summary and a report to look at."""
     from medseg import api
 
-    summary = api.evaluate(predictions, references, output, bundle=bundle)
-    out.print(summary_table(summary))
-    if summary["without_prediction"]:
-        out.print(f"{len(summary['without_prediction'])} references have no prediction and were left out")
+    if len(folders) not in (3, 4):
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            f"{len(folders)} folders were given; PREDICTIONS [PREDICTIONS_B] REFERENCES OUTPUT are needed",
+        )
+    predictions, *second, references, output = folders
+    summary = api.evaluate(
+        predictions,
+        references,
+        output,
+        bundle=bundle,
+        compare_with=second[0] if second else None,
+        metrics=metric,
+        hd95=hd95,
+        tolerance_mm=parse_tolerances(tolerance_mm) if tolerance_mm else 1.0,
+        resample=resample,
+        groups=groups,
+        show=show or (),
+    )
+    if second:
+        comparison = summary["comparison"]
+        for model, entries in zip(comparison["models"], (summary, comparison["second"]), strict=True):
+            out.print(summary_table(entries, title=model))
+        out.print(difference_table(comparison))
+    else:
+        out.print(summary_table(summary))
+    for warning in summary["warnings"]:
+        out.print(_printable(f"warning: {warning}"))
     out.print(f"cases.csv, summary.json and overlays/ are in {output}")
+    out.print(f"report: {output / 'report.html'}")
 
 
 @app.command()
@@ -216,19 +274,53 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def summary_table(summary: dict[str, Any]) -> Table:
-    """Return ``summary.json`` as a table: mean and 95 % interval of each label."""
-    table = Table("label", "cases", "Dice", "95 % interval", "HD95 mm", "95 % interval")
+SHOWN = (("dice", "Dice", 3), ("hd95_mm", "HD95 mm", 2), ("nsd", "NSD", 3))
+
+
+def summary_table(summary: dict[str, Any], *, title: str | None = None) -> Table:
+    """Return a model's part of ``summary.json`` as a table: mean and 95 % interval of each label."""
+    table = _table("label", "cases", *(f"{heading} (95 %)" for _, heading, _ in SHOWN), title=title)
     rows = [(entry["name"], entry) for entry in summary["labels"].values()]
     for name, entry in [*rows, ("mean", summary["mean"])]:
-        cells = []
-        for metric, digits in (("dice", 3), ("hd95_mm", 2)):
-            mean, (low, high) = entry[metric]["mean"], entry[metric]["ci95"]
-            cells += (
-                ["–", "–"] if mean is None else [f"{mean:.{digits}f}", f"{low:.{digits}f} to {high:.{digits}f}"]
-            )
-        table.add_row(name, str(entry["n"]), *cells)
+        cells = [_mean_and_interval(entry[metric], digits) for metric, _, digits in SHOWN]
+        table.add_row(_printable(name), str(entry["n"]), *cells)
     return table
+
+
+def difference_table(comparison: dict[str, Any]) -> Table:
+    """Return the paired differences of two models as a table: mean, 95 % interval and Holm-corrected p."""
+    shown = SHOWN[:2]  # what a line has room for
+    headings = (column for _, heading, _ in shown for column in (f"{heading} (95 %)", "p"))
+    table = _table("label", "pairs", *headings, title=f"{' minus '.join(comparison['models'])}, paired")
+    labels, mean = comparison["difference"]["labels"], comparison["difference"]["mean"]
+    names = {i: entry["name"] for i, entry in comparison["second"]["labels"].items()}
+    for name, entry in [*((names[i], labels[i]) for i in labels), ("mean", mean)]:
+        cells = []
+        for metric, _, digits in shown:
+            p = entry[metric]["p_holm"]
+            cells.append(_mean_and_interval(entry[metric], digits))
+            cells.append("–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}")
+        table.add_row(_printable(name), str(entry["dice"]["n"]), *cells)
+    return table
+
+
+def _table(*headings: str, title: str | None) -> Table:
+    from rich.box import SIMPLE_HEAD
+
+    look: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}  # fits 80 characters
+    return Table(*headings, title=title, title_justify="left", **look)
+
+
+def _mean_and_interval(entry: dict[str, Any], digits: int) -> str:
+    mean, (low, high) = entry["mean"], entry["ci95"]
+    if mean is None:
+        return "–"
+    return f"{mean:.{digits}f}" if low is None else f"{mean:.{digits}f} ({low:.{digits}f}, {high:.{digits}f})"
+
+
+def parse_tolerances(words: list[str]) -> Any:
+    """Return ``2`` as one tolerance, and ``1=2 3=4`` as ``{label: mm}``; what they hold is checked later."""
+    return dict(word.partition("=")[::2] for word in words) if "=" in "".join(words) else words[-1]
 
 
 def parse_overrides(pairs: list[str]) -> dict[str, Any]:

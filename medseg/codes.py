@@ -147,7 +147,8 @@ CODES: dict[str, Problem] = {
     "GEOMETRY_LABEL_GRID": Problem(
         REFUSED,
         "two volumes that belong together lie on different grids",
-        "resample the label by nearest neighbour",
+        "to train: resample the label by nearest neighbour; to evaluate: `--resample`, if the prediction is meant "
+        "to lie on another grid",
     ),
     "GEOMETRY_MISSING_POSITION": Problem(
         REFUSED, "a slice has no position, orientation or pixel spacing", "export it from the PACS again"
@@ -179,6 +180,12 @@ CODES: dict[str, Problem] = {
         "give the whole series",
     ),
     "GEOMETRY_UNEVEN_SPACING": Problem(REFUSED, "slices are not evenly spaced", "resample the series evenly"),
+    "GROUPS_BAD_TABLE": Problem(
+        REFUSED,
+        "a table of subgroups that cannot be used: no column `case`, a case twice, no case of these, a column "
+        "with a name of ours or with too many values, not UTF-8",
+        "the message says which and where ([evaluate](../how-to/evaluate.md#subgroups))",
+    ),
     "IMAGE_CONSTANT": Problem(TOLERATED, "all voxels have the same value", "check that it is the right file"),
     "IMAGE_EMPTY": Problem(REFUSED, "an image without voxels", "export it again"),
     "IMAGE_NOT_FINITE": Problem(REFUSED, "NaN or infinite voxels", "replace them"),
@@ -213,6 +220,11 @@ CODES: dict[str, Problem] = {
         REFUSED,
         "a result could not be written: no permission, a read-only folder, a broken disk; none is half-written",
         "the message says why; mend it, then run the same line again",
+    ),
+    "PROBABILITIES_MISSING": Problem(
+        REFUSED,
+        "the metric `ece` was asked for, and beside a prediction there are no probabilities",
+        "predict with `--save-probabilities`",
     ),
     "READER_CRASHED": Problem(
         REFUSED,

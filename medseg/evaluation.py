@@ -1,50 +1,85 @@
-"""Folders of label maps to a per-case table, a summary with intervals, and pictures of the worst cases."""
+"""Folders of label maps, one model's or two, to ``cases.csv``, ``summary.json`` and ``report.html``."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-import numpy as np
-
 from medseg.bundle import label_names, read_metadata, run_bundle
-from medseg.cases import LAYOUTS, Case, check_same_grid, find_cases
+from medseg.case_comparison import PREDICTIONS, Compared, Settings, check_tolerances, checked, compare_case
+from medseg.cases import LAYOUTS, Case, find_cases, some
 from medseg.errors import InputError
-from medseg.metrics import DEFINITIONS, EMPTY_POLICY, METRICS, compare
-from medseg.prediction import fail_if_any
-from medseg.read import Volume, read_volume
-from medseg.report import may_be_shown, write_overlay
-from medseg.write import write_csv, write_json
+from medseg.evaluation_files import write_evaluation
+from medseg.groups import Groups, read_groups
 
 log = logging.getLogger(__name__)
-BOOTSTRAP_DRAWS = 2000
-WORST_SHOWN = 3
+THREADS = 2
 
 
 def evaluate_folders(
-    predictions: str | Path, references: str | Path, output: str | Path, *, bundle: str | Path | None = None
+    predictions: str | Path,
+    references: str | Path,
+    output: str | Path,
+    *,
+    bundle: str | Path | None = None,
+    compare_with: str | Path | None = None,
+    **how: Any,
 ) -> dict[str, Any]:
     """Evaluate every prediction against the reference of the same name; see `medseg.evaluate`.
 
     Raises
     ------
     InputError
-        `CASES_MISSING_LABEL` for a prediction without a reference, `GEOMETRY_LABEL_GRID`,
-        `LABEL_UNKNOWN_ID`, and what finding and reading refuse.
+        `CASES_MISSING_LABEL` for a prediction without a reference, `CONFIG_BAD_VALUE` for an `output` that holds
+        images, and what `evaluate_cases`, finding and reading refuse.
     """
-    predicted = {case["id"]: case["image"] for case in find_cases(predictions)}
+    check_output(output)
+    folders = [predictions] if compare_with is None else [predictions, compare_with]
+    predicted = [{case["id"]: case["image"] for case in find_cases(folder)} for folder in folders]
     wanted = {case["id"]: case for case in find_references(references)}
-    strangers = sorted(set(predicted) - set(wanted))
-    if strangers:
-        raise InputError("CASES_MISSING_LABEL", f"{references} has no reference for {strangers[0]}")
-    cases = [{**wanted[name], "prediction": path} for name, path in predicted.items()]
-    names = label_names(read_metadata(bundle)) if bundle else None
-    without = sorted(set(wanted) - set(predicted))
-    return evaluate_cases(cases, output, names=names, without_prediction=without)
+    for folder, paths in zip(folders, predicted, strict=True):
+        strangers = sorted(set(paths) - set(wanted))
+        if strangers:
+            raise InputError(
+                "CASES_MISSING_LABEL", f"{references} has no reference for {some(strangers)}, which {folder} has"
+            )
+    both = sorted(set.intersection(*map(set, predicted)))
+    if not both:
+        raise InputError("CASES_EMPTY", f"{folders[0]} and {folders[-1]} have no case in common")
+    cases = [
+        {**wanted[name], **{key: paths[name] for key, paths in zip(PREDICTIONS, predicted, strict=False)}}
+        for name in both
+    ]
+    without = [sorted(set(wanted) - set(paths)) for paths in predicted]
+    return evaluate_cases(cases, output, bundle=bundle, without_prediction=without, **how)
+
+
+def check_output(output: str | Path) -> None:
+    """Refuse a folder that holds images and no evaluation: of three or four folders the last is written to.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`.
+    """
+    folder = Path(output).expanduser()
+    if not folder.exists() or (folder / "summary.json").exists():
+        return
+    try:
+        held = find_cases(folder)
+    except InputError as error:
+        if error.code == "CASES_EMPTY":
+            return
+        held = [{"id": error.code}]
+    raise InputError(
+        "CONFIG_BAD_VALUE",
+        f"output {output} holds images ({some([case['id'] for case in held])}) and no evaluation; OUTPUT comes "
+        "last (PREDICTIONS [PREDICTIONS_B] REFERENCES OUTPUT), and is a new folder or one that was evaluated into",
+    )
 
 
 def find_references(path: str | Path) -> list[Case]:
@@ -70,140 +105,142 @@ def find_references(path: str | Path) -> list[Case]:
 
 
 def evaluate_bundle(
-    bundle: str | Path, cases: Sequence[Case], output_dir: str | Path, **how: Any
+    bundle: str | Path,
+    cases: Sequence[Case],
+    output_dir: str | Path,
+    *,
+    metrics: str | Sequence[str] | None = None,
+    hd95: str = "directed-max",
+    tolerance_mm: float | Mapping[int, float] = 1.0,
+    groups: str | Path | None = None,
+    show: Sequence[str] = (),
+    **how: Any,
 ) -> dict[str, Any]:
-    """Predict `cases` with a bundle into ``predictions/`` and evaluate them; what ``evaluate.json`` runs."""
-    output_dir = Path(output_dir)
-    folder = output_dir / "predictions"
+    """Predict `cases` with a bundle into ``predictions/`` and evaluate them; what ``evaluate.json`` runs.
+
+    `how` goes to the prediction; the rest is as in `medseg.evaluate`.
+    """
+    from medseg.prediction import fail_if_any  # brings torch and MONAI
+
+    judged: dict[str, Any] = {"metrics": metrics, "hd95": hd95, "tolerance_mm": tolerance_mm}
+    judged |= {"groups": groups, "show": show}
+    settings, _, _ = check_call(cases, **judged)  # predicting may take hours
+    if "ece" in settings.metrics:
+        how["formats"] = ["nifti", "probabilities"]
+    folder = Path(output_dir) / "predictions"
     fail_if_any(run_bundle(bundle, "inference", cases=list(cases), output_dir=str(folder), **how), folder)
     with_prediction = [{**case, "prediction": str(folder / f"{case['id']}.nii.gz")} for case in cases]
-    return evaluate_cases(with_prediction, output_dir, names=label_names(read_metadata(bundle)))
+    return evaluate_cases(with_prediction, output_dir, bundle=bundle, **judged)
+
+
+def check_call(
+    cases: Sequence[Case], *, groups: str | Path | None = None, show: str | Sequence[str] = (), **how: Any
+) -> tuple[Settings, tuple[Groups, list[str]], list[str]]:
+    """Return settings, subgroups with the cases that have none, and the cases to show; see `evaluate_cases`.
+
+    Raises
+    ------
+    InputError
+        `CASES_EMPTY`, `CONFIG_BAD_VALUE`, `FILE_MISSING`, `GROUPS_BAD_TABLE`.
+    """
+    settings = checked(**how)
+    if not cases:
+        raise InputError("CASES_EMPTY", "there is no case to evaluate; give a folder of predictions")
+    ids = sorted(case["id"] for case in cases)
+    shown = [show] if isinstance(show, str) else list(show)
+    strangers = [name for name in shown if name not in ids]
+    if strangers:
+        raise InputError("CONFIG_BAD_VALUE", f"show {some(strangers)}: no such case; there are {some(ids)}")
+    return settings, ({}, []) if groups is None else read_groups(groups, ids, settings.metrics), shown
 
 
 def evaluate_cases(
     cases: Sequence[Case],
     output: str | Path,
     *,
-    names: Mapping[int, str] | None,
-    without_prediction: Sequence[str] = (),
+    names: Mapping[int, str] | None = None,
+    bundle: str | Path | None = None,
+    groups: str | Path | None = None,
+    show: str | Sequence[str] = (),
+    without_prediction: Sequence[Sequence[str]] = ((),),
+    **how: Any,
 ) -> dict[str, Any]:
-    """Compare each case's ``prediction`` with its ``label``; write the tables and pictures; return the summary."""
-    output = Path(output)
-    ids = set(names) if names else _ids_in(cases)
-    names = dict(names) if names else {i: str(i) for i in sorted(ids)}
-    with ThreadPoolExecutor(2) as pool:
-        compared = list(pool.map(lambda case: _compare_case(case, names), cases))
-    rows = [
-        {"case": case["id"], "label": i, "name": names[i], **{m: _or_empty(values[m]) for m in METRICS}}
-        for case, by_label in zip(cases, compared, strict=True)
-        for i, values in by_label.items()
-    ]
-    summary = {**summarize(compared, names), "without_prediction": list(without_prediction)}
-    write_csv(output / "cases.csv", rows)
-    write_json(output / "summary.json", summary)
-    for place, index in enumerate(_worst_first(compared)[:WORST_SHOWN], start=1):
-        _picture(cases[index], compared[index], names, output / "overlays", place)
-    for entry in summary["labels"].values():
-        dice, hd95 = entry["dice"]["mean"], entry["hd95_mm"]["mean"]
-        log.info("%s: mean Dice %s, HD95 %s mm", entry["name"], _shown(dice), _shown(hd95))
-    log.info("%d cases compared; cases.csv, summary.json and overlays/ are in %s", len(cases), output)
-    return summary
+    """Compare each case's ``prediction``, and ``second`` if there, with its ``label``; write the files.
 
+    Parameters
+    ----------
+    cases
+        Each with ``id``, ``label``, ``prediction``, perhaps ``second`` and ``image``; paths.
+    output
+        Folder to write to.
+    names
+        The labels' names by id; other ids are then refused. By default those of `bundle`, if one is given.
+    bundle, groups, show, how
+        As in `medseg.evaluate`.
+    without_prediction
+        For each model the ids that it has no prediction of; they are named in the summary.
 
-def _shown(value: float | None) -> str:
-    return "none" if value is None else f"{value:.3f}"
+    Returns
+    -------
+    dict
+        What ``summary.json`` holds.
 
-
-def _ids_in(cases: Sequence[Case]) -> set[int]:
-    volumes = (read_volume(case[key]) for case in cases for key in ("prediction", "label"))
-    return {int(i) for volume in volumes for i in np.unique(volume.array)} - {0}
-
-
-def _compare_case(case: Case, names: Mapping[int, str]) -> dict[int, dict[str, float]]:
-    prediction, reference = read_volume(case["prediction"]), read_volume(case["label"])
-    check_same_grid(case["id"], prediction, reference)
-    for volume, path in ((prediction, case["prediction"]), (reference, case["label"])):
-        unknown = sorted({int(i) for i in np.unique(volume.array)} - {0, *names})
-        if unknown:
-            raise InputError("LABEL_UNKNOWN_ID", f"{path} holds label {unknown[0]}; known are {sorted(names)}")
-    return compare(prediction.array, reference.array, spacing_mm=reference.spacing_mm, labels=list(names))
-
-
-def summarize(compared: Sequence[Mapping[int, Mapping[str, float]]], names: Mapping[int, str]) -> dict[str, Any]:
-    """Return ``summary.json``'s content from each case's ``{label: {metric: value}}``.
-
-    ``mean`` holds the statistics over cases of each case's mean over labels.
+    Raises
+    ------
+    InputError
+        `CASES_EMPTY`, `CONFIG_BAD_VALUE`, `GROUPS_BAD_TABLE`, and what is wrong with the first case that cannot be
+        compared (see `compare_case`), naming the others: numbers of the rest alone would look like those of all.
     """
-    labels = {
-        str(i): {
-            "name": name,
-            "n": len(compared),
-            "n_excluded": sum(math.isnan(case[i]["dice"]) for case in compared),
-            **{metric: statistics([case[i][metric] for case in compared]) for metric in METRICS},
-        }
-        for i, name in names.items()
-    }
-    overall = {metric: statistics([_mean_over_labels(case, metric) for case in compared]) for metric in METRICS}
-    return {
-        "labels": labels,
-        "mean": {"n": len(compared), **overall},
-        "definitions": DEFINITIONS,
-        "policy": {
-            **EMPTY_POLICY,
-            "ci95": f"percentile bootstrap of the mean, {BOOTSTRAP_DRAWS} draws, seed 0",
-        },
-    }
-
-
-def _mean_over_labels(case: Mapping[int, Mapping[str, float]], metric: str) -> float:
-    values = [v for by_metric in case.values() if not math.isnan(v := by_metric[metric])]
-    return float(np.mean(values)) if values else math.nan
-
-
-def statistics(values: Sequence[float]) -> dict[str, Any]:
-    """Return mean, median, standard deviation and the mean's 95 % interval; NaN values are left out."""
-    kept = np.array([v for v in values if not math.isnan(v)])
-    if not kept.size:
-        return {"mean": None, "median": None, "sd": None, "ci95": [None, None]}
-    draws = np.random.default_rng(0).choice(kept, (BOOTSTRAP_DRAWS, kept.size)).mean(axis=1)
-    return {
-        "mean": float(kept.mean()),
-        "median": float(np.median(kept)),
-        "sd": float(kept.std(ddof=1)) if kept.size > 1 else 0.0,
-        "ci95": [float(np.percentile(draws, 2.5)), float(np.percentile(draws, 97.5))],
-    }
-
-
-def _worst_first(compared: Sequence[Mapping[int, Mapping[str, float]]]) -> list[int]:
-    scores = [_mean_over_labels(case, "dice") for case in compared]
-    return sorted(range(len(scores)), key=lambda i: (math.isnan(scores[i]), scores[i]))
-
-
-def _picture(
-    case: Case, values: Mapping[int, Mapping[str, float]], names: Mapping[int, str], folder: Path, place: int
-) -> None:
-    prediction, reference = read_volume(case["prediction"]), read_volume(case["label"])
-    try:
-        image = read_volume(case["image"]) if "image" in case else None
-    except InputError as error:  # a folder of several series, say: the numbers stand without it
-        log.warning("%s: drawn without its image (%s)", case["id"], error.code)
-        image = None
-    if image is not None and not may_be_shown(image.codes):
-        log.warning("%s: no picture, since text is burned into its image", case["id"])
-        return
-    if image is None or image.array.shape != reference.array.shape:
-        image = Volume(array=np.zeros(reference.array.shape, np.float32), affine=reference.affine)
-    dice, hd95 = _mean_over_labels(values, "dice"), _mean_over_labels(values, "hd95_mm")
-    write_overlay(
-        folder / f"worst_{place}_{case['id']}.png",
-        title=f"{case['id']}: Dice {dice:.3f}, HD95 {hd95:.2f} mm",
-        image=image.array,
-        reference=reference.array.astype(np.int64),
-        prediction=prediction.array.astype(np.int64),
-        spacing_mm=reference.spacing_mm,
-        label_names=names,
+    settings, grouped, shown = check_call(cases, groups=groups, show=show, **how)
+    cases = sorted(cases, key=lambda case: case["id"])
+    if names is None and bundle is not None:
+        names = label_names(read_metadata(bundle))
+    compared = compare_all(cases, settings, names)
+    if names is None:
+        found = sorted({i for models in compared for one in models for i in one.ids | one.reference_ids})
+        names = {i: str(i) for i in found}
+    if not names:
+        raise InputError("CASES_EMPTY", "no label is in any prediction or reference: there is nothing to compare")
+    check_tolerances(settings, names)
+    return write_evaluation(
+        Path(output),
+        cases,
+        compared,
+        settings=settings,
+        names=names,
+        bundle=bundle,
+        groups=grouped,
+        show=shown,
+        without_prediction=without_prediction,
     )
 
 
-def _or_empty(value: float) -> float | str:
-    return "" if math.isnan(value) else round(value, 6)
+def compare_all(
+    cases: Sequence[Case], settings: Settings, names: Mapping[int, str] | None
+) -> list[list[Compared]]:
+    """Return what each case's predictions gave, in the order of the cases; refuse all if one cannot be compared.
+
+    Every case is looked at, so that one error names all that are to be mended.
+    """
+    failing = Event()
+
+    def attempt(case: Case) -> list[Compared] | InputError:
+        try:
+            return compare_case(case, settings, names, only_check=failing.is_set())
+        except InputError as error:
+            failing.set()
+            return error
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        results = list(pool.map(attempt, cases))
+    problems = [(case["id"], r) for case, r in zip(cases, results, strict=True) if isinstance(r, InputError)]
+    if problems:
+        (_, first), *others = problems
+        more = f"; so cannot {some([f'{name} ({error.code})' for name, error in others])}" if others else ""
+        told = (
+            f"{len(problems)} of {len(cases)} cases cannot be compared, and nothing was written: "
+            if others
+            else ""
+        )
+        raise InputError(first.code, f"{told}{first.args[0]}{more}")
+    return [result for result in results if not isinstance(result, InputError)]

@@ -1,0 +1,100 @@
+"""The calibration error of a case, from the probabilities that ``medseg predict --save-probabilities`` leaves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medseg.calibration import calibration_error
+from medseg.cases import case_id
+from medseg.errors import InputError
+from medseg.label_maps import to_grid
+
+DOMAIN = (
+    "over the voxels of the network's grid in the box around all that are at least 1/255 probable or in the "
+    "reference, which goes there by nearest neighbour"
+)
+
+
+def probabilities_path(prediction: str | Path) -> Path:
+    """Return where the probabilities of a predicted label map lie."""
+    return Path(prediction).parent / f"{case_id(prediction)}.probabilities.npz"
+
+
+def calibration_of(
+    prediction: str | Path, reference: np.ndarray, affine: np.ndarray, labels: Sequence[int]
+) -> dict[int, float]:
+    """Return the expected calibration error of each label; NaN where it is neither probable nor in the reference.
+
+    Parameters
+    ----------
+    prediction
+        Path of the label map, beside which the probabilities lie.
+    reference, affine
+        The reference's label map (I, J, K), and its voxel index to mm.
+    labels
+        The ids to judge.
+
+    Raises
+    ------
+    InputError
+        `PROBABILITIES_MISSING`, `FILE_UNREADABLE`.
+    """
+    path = probabilities_path(prediction)
+    if not path.is_file():
+        raise InputError(
+            "PROBABILITIES_MISSING",
+            f"{path} does not exist, and the metric ece needs it; predict with --save-probabilities",
+        )
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        crops = {i: (arrays[f"label_{i}"], arrays[f"affine_{i}"]) for i in labels if f"label_{i}" in arrays}
+    except Exception as error:  # numpy and zipfile raise what the broken bytes led them to
+        raise InputError("FILE_UNREADABLE", f"{path} holds no probabilities ({type(error).__name__})") from error
+    anywhere = next((arrays[name] for name in sorted(arrays) if name.startswith("affine_")), affine)
+    nowhere = (np.zeros((0, 0, 0), np.float16), anywhere)
+    return {i: _one_label(crops.get(i, nowhere), reference == i, affine) for i in labels}
+
+
+def _one_label(probable: tuple[np.ndarray, np.ndarray], reference: np.ndarray, affine: np.ndarray) -> float:
+    """Return the calibration error in the box around the probable voxels and the reference."""
+    crop, grid = probable
+    boxes = [] if not crop.size else [(np.zeros(3, int), np.array(crop.shape))]
+    if reference.any():
+        low, high = _reach(reference, np.linalg.inv(grid) @ affine)
+        start = _shifted(grid, low)
+        there = to_grid(reference, affine, high - low, start)
+        if there.any():
+            boxes.append(tuple(low + edge for edge in _box(there)))
+    if not boxes:
+        return math.nan
+    low, high = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
+    probability = np.zeros(high - low, np.float32)
+    if crop.size:
+        probability[tuple(slice(-a, -a + n) for a, n in zip(low, crop.shape, strict=True))] = crop
+    return calibration_error(probability, to_grid(reference, affine, high - low, _shifted(grid, low)))
+
+
+def _reach(mask: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first index, and the one after the last, on the other grid that the box of a mask reaches."""
+    low, high = _box(mask)
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (high - low) + low - 0.5  # outer faces
+    places = (np.c_[corners, np.ones(8)] @ step.T)[:, :3]
+    return np.floor(places.min(axis=0)).astype(int), np.ceil(places.max(axis=0)).astype(int) + 1
+
+
+def _box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first index of a mask's voxels along each axis, and the one after the last."""
+    found = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
+    return np.array([f[0] for f in found]), np.array([f[-1] + 1 for f in found])
+
+
+def _shifted(affine: np.ndarray, begin: np.ndarray) -> np.ndarray:
+    """Return the affine of the grid that begins at another voxel."""
+    shifted = affine.copy()
+    shifted[:3, 3] = affine[:3, :3] @ begin + affine[:3, 3]
+    return shifted

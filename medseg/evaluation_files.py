@@ -1,0 +1,201 @@
+"""What an evaluation leaves: the summary put together, ``cases.csv``, ``summary.json`` and the report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import medseg
+from medseg.case_comparison import PREDICTIONS, Compared, Settings, on_grid_of, read_labels
+from medseg.cases import Case, some
+from medseg.errors import InputError
+from medseg.groups import NOT_GIVEN, Groups
+from medseg.label_maps import on_same_grid
+from medseg.provenance import folder_name, made_by, versions
+from medseg.read import read_volume
+from medseg.report import Views, may_be_shown, write_report
+from medseg.summary import definitions_of, differences, policy_of, rows_of, summarize, summarize_groups, table_of
+from medseg.write import write_csv, write_json
+from medseg.write.files import sweep
+
+log = logging.getLogger(__name__)
+
+
+def write_evaluation(
+    output: Path,
+    cases: Sequence[Case],
+    compared: Sequence[Sequence[Compared]],
+    *,
+    settings: Settings,
+    names: Mapping[int, str],
+    bundle: str | Path | None,
+    groups: tuple[Groups, list[str]],
+    show: Sequence[str],
+    without_prediction: Sequence[Sequence[str]],
+) -> dict[str, Any]:
+    """Write an evaluation's files and return its summary; see `medseg.evaluation.evaluate_cases`.
+
+    `compared` has of each case what its predictions gave, one or two; `groups` the subgroups, and the cases that
+    have none.
+    """
+    ids, metrics = [case["id"] for case in cases], settings.metrics
+    by_model = list(zip(*compared, strict=True))
+    tables = [table_of(one, list(names), settings) for one in by_model]
+    models = model_names([[case[key] for case in cases] for key, _ in zip(PREDICTIONS, by_model, strict=False)])
+    summary = summarize(tables[0], names, metrics)
+    summary |= {"definitions": definitions_of(settings), "policy": policy_of(settings, two_models=len(models) > 1)}
+    summary |= _findings(ids, by_model, names, models, without_prediction)
+    if groups[0]:
+        summary["groups"] = summarize_groups(tables[0], ids, groups[0], names, metrics)
+    if len(models) > 1:
+        second = summarize(tables[1], names, metrics)
+        if groups[0]:
+            second["groups"] = summarize_groups(tables[1], ids, groups[0], names, metrics)
+        difference = differences(tables[0], tables[1], names, metrics)
+        summary["comparison"] = {"models": models, "second": second, "difference": difference}
+    summary["provenance"], notes = _provenance(cases, by_model, settings, bundle)
+    summary["warnings"] = [*_warnings(summary, groups[1], models), *notes]
+    rows = [
+        row
+        for place, table in enumerate(tables)
+        for row in rows_of(table, ids, names, metrics, groups[0], models[place] if len(models) > 1 else None)
+    ]
+    sweep(output)
+    (output / "report.html").unlink(missing_ok=True)  # of older numbers, should this run be killed before its own
+    write_csv(output / "cases.csv", rows)
+    write_json(output / "summary.json", summary)
+    write_report(output, summary, rows, cases, partial(views, settings=settings), show=show)
+    for warning in summary["warnings"]:
+        log.warning("%s", warning)
+    log.info("%d cases compared; cases.csv, summary.json and report.html are in %s", len(cases), output)
+    return summary
+
+
+def model_names(predictions: Sequence[Sequence[str]]) -> list[str]:
+    """Return a short name for each model: its folder's, with as much of the path as tells two apart."""
+    folders = [Path(paths[0]).parent for paths in predictions]
+    for depth in range(1, max(len(folder.parts) for folder in folders)):
+        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{folder.name} ({place})" for place, folder in enumerate(folders, start=1)]
+
+
+def _findings(
+    ids: Sequence[str],
+    by_model: Sequence[Sequence[Compared]],
+    names: Mapping[int, str],
+    models: Sequence[str],
+    without_prediction: Sequence[Sequence[str]],
+) -> dict[str, Any]:
+    """Return what is to be said of the cases: left out, absent labels, resampled."""
+    absent = {"references": _absent((one.reference_ids for one in by_model[0]), names)}
+    for key, compared in zip(("predictions", "second"), by_model, strict=False):
+        absent[key] = _absent((one.ids for one in compared), names)
+    moved = [
+        name for name, of in zip(ids, zip(*by_model, strict=True), strict=True) if any(o.resampled for o in of)
+    ]
+    outside = [
+        name for name, of in zip(ids, zip(*by_model, strict=True), strict=True) if any(o.outside for o in of)
+    ]
+    without = [list(names) for names in without_prediction]
+    return {
+        "without_prediction": without[0] if len(models) == 1 else dict(zip(models, without, strict=True)),
+        "absent_labels": absent,
+        "resampled": moved,
+        "outside_prediction": outside,
+    }
+
+
+def _absent(found: Any, names: Mapping[int, str]) -> list[str]:
+    there = set().union(*found)
+    return [name for i, name in names.items() if i not in there]
+
+
+def _warnings(summary: Mapping[str, Any], without_group: Sequence[str], models: Sequence[str]) -> list[str]:
+    """Return in words what a reader of the numbers has to know."""
+    without = summary["without_prediction"]
+    left_out = (
+        [(f"{model} has", missing) for model, missing in without.items()]
+        if isinstance(without, dict)
+        else [("there is", without)]
+    )
+    absent = summary["absent_labels"]
+    whose = {
+        "references": "no reference holds",
+        "predictions": f"no prediction of {models[0]} holds" if len(models) > 1 else "no prediction holds",
+        "second": f"no prediction of {models[-1]} holds",
+    }
+    told = [
+        *(
+            (f"{who} no prediction of {len(missing)} references, which were left out", missing)
+            for who, missing in left_out
+        ),
+        *((f"{whose[key]} these labels", names) for key, names in absent.items()),
+        ("predictions brought to the reference's grid by nearest neighbour", summary["resampled"]),
+        (
+            "the reference reaches beyond the prediction's grid, which counts as background there",
+            summary["outside_prediction"],
+        ),
+        (f"cases that the table of subgroups has not; they are in the group {NOT_GIVEN}", without_group),
+    ]
+    return [f"{text}: {some(items)}" for text, items in told if items]
+
+
+def _provenance(
+    cases: Sequence[Case], by_model: Sequence[Sequence[Compared]], settings: Settings, bundle: str | Path | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Return versions, bundles, names of folders and hashes, and warnings about them."""
+    makers, notes = {}, []
+    for key, compared in zip(PREDICTIONS, by_model, strict=False):
+        paths = {case["id"]: case[key] for case in cases}
+        hashes = {case["id"]: one.sha256[key] for case, one in zip(cases, compared, strict=True)}
+        maker, doubts = made_by(paths, hashes, bundle if key == PREDICTIONS[0] else None)
+        makers[key] = {"predictions": folder_name(list(paths.values())), "bundle": maker}
+        notes += doubts
+    facts: dict[str, Any] = {
+        "medseg": medseg.__version__,
+        "versions": versions(settings.metrics),
+        **makers["prediction"],
+        "references": folder_name([case["label"] for case in cases]),
+    }
+    if "second" in makers:
+        facts["second"] = makers["second"]
+    facts["sha256"] = {
+        case["id"]: {name: digest for one in of for name, digest in one.sha256.items()}
+        for case, of in zip(cases, zip(*by_model, strict=True), strict=True)
+    }
+    return facts, notes
+
+
+def views(case: Mapping[str, str], *, settings: Settings) -> Views:
+    """Return a case's volumes on the reference's grid, for pictures; its image is None where none can be shown."""
+    reference, wanted = read_labels(case["label"])
+    maps = []
+    for key in PREDICTIONS:
+        if key in case:
+            volume, labels = read_labels(case[key])
+            maps.append(on_grid_of(reference, volume, labels, case["id"], resample=settings.resample))
+    image = None
+    try:
+        background = read_volume(case["image"]) if "image" in case else None
+    except InputError as error:  # a folder of several series, say: the numbers stand without it
+        log.warning("%s: drawn without its image (%s)", case["id"], error.code)
+        background = None
+    if background is not None:
+        if not may_be_shown(background.codes):
+            log.warning("%s: drawn without its image, since text is burned into it", case["id"])
+        elif on_same_grid(background, reference):
+            image = background.array
+        else:
+            log.warning("%s: drawn without its image, which lies on another grid", case["id"])
+    return Views(
+        image=image,
+        reference=wanted,
+        prediction=maps[0],
+        affine=reference.affine,
+        second=maps[1] if len(maps) > 1 else None,
+    )
