@@ -109,7 +109,7 @@ def compare(
         raise ValueError("ece needs probabilities: an array of the label maps' shape for each label")
 
     measured = any(name in OF_DISTANCES or nsd_tolerance_mm(name) is not None for name in metrics)
-    pair = lay_out(prediction, reference, labels, [max(2, n) for n in reach(spacing_mm)])
+    pair = lay_out(prediction, reference, labels, [max(2, n + 1) for n in reach(spacing_mm)])
     counts = {label: Counts(0, 0, 0, prediction.size) for label in labels}
     distances: dict[int, tuple[Directed, Directed]] = {}
     masks: dict[int, tuple[np.ndarray, np.ndarray]] = {}

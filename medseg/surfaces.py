@@ -45,7 +45,7 @@ def distances_by_code(
     Parameters
     ----------
     pair
-        The maps, padded by at least `medseg.nearest.reach` and 2 voxels.
+        The maps, padded by at least 2 voxels and one more than `medseg.nearest.reach`: elements lie one beyond.
     codes
         Values of the maps, each in both.
     spacing_mm
