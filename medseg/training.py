@@ -1,79 +1,27 @@
-"""What MONAI's trainer lacks: validation in mm, checkpoints that a run resumes from exactly, provenance.
-
-Each class is an ignite handler or metric for a bundle's ``train.json``.
-"""
+"""What MONAI's trainer lacks: checkpoints that a run resumes from exactly, provenance."""
 
 from __future__ import annotations
 
 import json
 import logging
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import monai
-import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from ignite.metrics import Metric
 
 from medseg.augment import EpochSampler, derived_seed
 from medseg.errors import InputError
 from medseg.infer import choose_device, fast_dtype
-from medseg.metrics import compare
-from medseg.postprocess import keep_largest_component
 from medseg.training_schedule import Schedule, WeightAverage
 from medseg.write import write_json, write_torch
 
 KEY_METRIC = "dice"
 log = logging.getLogger(__name__)
-
-
-class CaseMetrics(Metric):
-    """Dice and HD95 in mm of every validation case; ``engine.state.metrics`` gets the mean and each label's.
-
-    The names are ``dice``, ``hd95_mm`` (means over labels), ``dice_anterior`` and so on.
-    """
-
-    def __init__(self, labels: Mapping[int | str, str], largest_component: Sequence[int] = ()) -> None:
-        self.labels = {int(i): name for i, name in labels.items() if int(i) != 0}
-        self.largest_component = largest_component
-        super().__init__()
-
-    def reset(self) -> None:
-        self.rows: list[dict[int, dict[str, float]]] = []
-
-    def update(self, output: Sequence[Mapping[str, Any]]) -> None:
-        for item in output:
-            reference = item["label"]
-            spacing_mm = np.linalg.norm(np.asarray(reference.meta["affine"])[:3, :3], axis=0)
-            predicted = item["pred"].argmax(0).to(torch.uint8).cpu().numpy()
-            predicted = keep_largest_component(predicted, self.largest_component)
-            truth = reference[0].cpu().numpy().astype(np.int64)
-            self.rows.append(
-                compare(
-                    predicted,
-                    truth,
-                    spacing_mm=spacing_mm,
-                    labels=list(self.labels),
-                    metrics=("dice", "hd95_mm"),
-                )
-            )
-
-    def compute(self) -> dict[str, float]:
-        means: dict[str, float] = {}
-        for metric in ("dice", "hd95_mm"):
-            per_label = {name: [row[i][metric] for row in self.rows] for i, name in self.labels.items()}
-            found = {f"{metric}_{name}": np.nanmean(v) for name, v in per_label.items() if not np.isnan(v).all()}
-            if not found:
-                raise InputError("CASES_EMPTY", "no validation case has a labelled voxel; choose another split")
-            means |= {metric: float(np.mean(list(found.values()))), **{k: float(v) for k, v in found.items()}}
-        return means
-
-    def completed(self, engine: Engine, name: str) -> None:  # noqa: ARG002
-        engine.state.metrics |= self.compute()
 
 
 class Checkpoints:

@@ -1,18 +1,16 @@
-"""Schedule, metrics in mm, checkpoints, and a resumed run that takes the unbroken one's steps."""
+"""Schedule, checkpoints, and a resumed run that takes the unbroken one's steps."""
 
 import json
 import math
 
-import numpy as np
 import pytest
 import torch
 from conftest import BUNDLES, SAMPLES
-from monai.data import MetaTensor
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from medseg import InputError, train
 from medseg.bundle import load_weights
-from medseg.training import CaseMetrics, open_run
+from medseg.training import open_run
 
 TINY = {
     "max_minutes": None,
@@ -21,30 +19,6 @@ TINY = {
     "batch_size": 4,
     "device": "cpu",
 }
-
-
-def test_validation_metrics_are_in_millimetres():
-    affine = np.diag([1.0, 1.0, 3.0, 1.0])
-    label, scores = torch.zeros(1, 6, 6, 6), torch.zeros(2, 6, 6, 6)
-    label[0, 2, 2, 2] = 1
-    scores[1, 2, 2, 4] = 9
-    metric = CaseMetrics({"0": "background", "1": "lesion"})
-    metric.update([{"label": MetaTensor(label, affine=torch.tensor(affine)), "pred": scores}])
-    values = metric.compute()
-    assert values["hd95_mm"] == values["hd95_mm_lesion"] == 6.0
-    assert values["dice"] == 0.0
-
-
-def test_a_label_that_no_validation_case_has_is_left_out_of_the_mean():
-    label, scores = MetaTensor(torch.zeros(1, 4, 4, 4)), torch.zeros(3, 4, 4, 4)
-    label[0, 1, 1, 1] = scores[1, 1, 1, 1] = 1
-    metric = CaseMetrics({"0": "background", "1": "here", "2": "nowhere"})
-    metric.update([{"label": label, "pred": scores}])
-    assert metric.compute() == {"dice": 1, "dice_here": 1, "hd95_mm": 0, "hd95_mm_here": 0}
-    metric.reset()
-    metric.update([{"label": label * 0, "pred": scores * 0}])
-    with pytest.raises(InputError, match="CASES_EMPTY"):
-        metric.compute()
 
 
 def test_one_run_resumed_equals_one_unbroken(tmp_path):
