@@ -19,9 +19,21 @@ DOMAIN = (
 )
 
 
-def probabilities_path(prediction: str | Path) -> Path:
-    """Return where the probabilities of a predicted label map lie."""
-    return Path(prediction).parent / f"{case_id(prediction)}.probabilities.npz"
+def check_probabilities(prediction: str | Path) -> Path:
+    """Return the path of the probabilities that lie beside a predicted label map.
+
+    Raises
+    ------
+    InputError
+        `PROBABILITIES_MISSING`.
+    """
+    path = Path(prediction).parent / f"{case_id(prediction)}.probabilities.npz"
+    if not path.is_file():
+        raise InputError(
+            "PROBABILITIES_MISSING",
+            f"{path} does not exist, and the metric ece needs it; predict with --save-probabilities",
+        )
+    return path
 
 
 def calibration_of(
@@ -43,12 +55,7 @@ def calibration_of(
     InputError
         `PROBABILITIES_MISSING`, `FILE_UNREADABLE`.
     """
-    path = probabilities_path(prediction)
-    if not path.is_file():
-        raise InputError(
-            "PROBABILITIES_MISSING",
-            f"{path} does not exist, and the metric ece needs it; predict with --save-probabilities",
-        )
+    path = check_probabilities(prediction)
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}

@@ -4,80 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from medseg.case_calibration import calibration_of, check_probabilities
 from medseg.cases import Case
-from medseg.errors import InputError
+from medseg.evaluation_settings import Settings, check_tolerances
 from medseg.label_maps import as_labels, check_ids, check_same_grid, ids_in, on_same_grid, reaches_outside, to_grid
-from medseg.metric_table import DEFAULT_METRICS, check_hd95, check_metrics
 from medseg.metrics import compare
 from medseg.read import Volume, is_nifti, read_volume
 from medseg.read.nifti import read_nifti
 from medseg.write import sha256_of
 
+VOLUMES = ("volume_ml", "reference_volume_ml", "volume_error_ml")
 PREDICTIONS = ("prediction", "second")  # keys of a case: the label map that is judged, and a second model's
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is computed of each case; see `medseg.evaluate`, and `checked` for what is allowed."""
-
-    metrics: tuple[str, ...] = DEFAULT_METRICS
-    hd95: str = "directed-max"
-    tolerance_mm: float | dict[int, float] = 1.0
-    resample: bool = False
-
-
-def checked(
-    metrics: str | Sequence[str] | None = None,
-    hd95: str = "directed-max",
-    tolerance_mm: float | Mapping[Any, float] = 1.0,
-    resample: bool = False,
-) -> Settings:
-    """Return the settings of an evaluation; `metrics` are added to the default ones.
-
-    Raises
-    ------
-    InputError
-        `CONFIG_BAD_VALUE`: an unknown metric or definition of HD95, or a tolerance that is no positive number.
-    """
-    added = [metrics] if isinstance(metrics, str) else list(metrics or ())
-    try:
-        check_metrics(added)
-        check_hd95(hd95)
-    except ValueError as error:
-        raise InputError("CONFIG_BAD_VALUE", str(error)) from None
-    names = tuple(dict.fromkeys([*DEFAULT_METRICS, *added]))
-    return Settings(names, hd95, _tolerance(tolerance_mm), bool(resample))
-
-
-def _tolerance(given: Any) -> float | dict[int, float]:
-    try:
-        tolerance = (
-            {int(label): float(mm) for label, mm in given.items()} if isinstance(given, Mapping) else float(given)
-        )
-        values = list(tolerance.values()) if isinstance(tolerance, dict) else [tolerance]
-        if values and all(0 < mm < math.inf for mm in values) and not isinstance(given, bool):
-            return tolerance
-    except (TypeError, ValueError):
-        pass
-    raise InputError(
-        "CONFIG_BAD_VALUE",
-        f"tolerance_mm {given!r}: a number of mm above 0 is needed, or one for each label id such as {{1: 2.0}}",
-    )
-
-
-def check_tolerances(settings: Settings, labels: Collection[int]) -> None:
-    """Refuse tolerances by label that leave a label out."""
-    if isinstance(settings.tolerance_mm, dict):
-        without = sorted(set(labels) - set(settings.tolerance_mm))
-        if without:
-            raise InputError("CONFIG_BAD_VALUE", f"tolerance_mm has no number of mm for label {without[0]}")
 
 
 @dataclass(frozen=True)
@@ -116,20 +59,12 @@ def compare_case(
         check_tolerances(settings, labels)
         moved = not on_same_grid(prediction, reference)
         there = on_grid_of(reference, prediction, found, case["id"], resample=settings.resample)
+        if "ece" in settings.metrics:
+            check_probabilities(case[key])
         if only_check:
             continue
-        values = compare(
-            there,
-            wanted,
-            spacing_mm=reference.spacing_mm,
-            labels=labels,
-            metrics=[name for name in settings.metrics if name != "ece"],
-            hd95=settings.hd95,
-            tolerance_mm=settings.tolerance_mm,
-        )
+        values = _compare(there, wanted, reference.spacing_mm, labels, settings)
         if "ece" in settings.metrics:
-            from medseg.case_calibration import calibration_of
-
             errors = calibration_of(case[key], wanted, reference.affine, labels)
             values = {
                 i: {m: ({"ece": errors[i]} | by_metric)[m] for m in settings.metrics}
@@ -146,6 +81,32 @@ def compare_case(
             )
         )
     return compared
+
+
+def _compare(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    spacing_mm: Sequence[float],
+    labels: Sequence[int],
+    settings: Settings,
+) -> dict[int, dict[str, float]]:
+    """Compare two volumes; of a single slice its outlines, since as a volume it would be surface all over."""
+    axes = [axis for axis, size in enumerate(reference.shape) if size > 1]
+    if len(axes) != 2:
+        axes = [0, 1, 2]
+    thickness_mm = math.prod(spacing_mm) / math.prod(spacing_mm[axis] for axis in axes)
+    values = compare(
+        *(volume.squeeze(axis=tuple({0, 1, 2} - set(axes))) for volume in (prediction, reference)),
+        spacing_mm=[spacing_mm[axis] for axis in axes],
+        labels=labels,
+        metrics=[name for name in settings.metrics if name != "ece"],
+        hd95=settings.hd95,
+        tolerance_mm=settings.tolerance_mm,
+    )
+    if len(axes) == 2:
+        for by_metric in values.values():
+            by_metric.update({name: by_metric[name] * thickness_mm for name in VOLUMES})
+    return values
 
 
 def on_grid_of(

@@ -10,11 +10,11 @@ from threading import Event
 from typing import Any
 
 from medseg.bundle import label_names, read_metadata, run_bundle
-from medseg.case_comparison import PREDICTIONS, Compared, Settings, check_tolerances, checked, compare_case
+from medseg.case_comparison import PREDICTIONS, Compared, compare_case
 from medseg.cases import LAYOUTS, Case, find_cases, some
 from medseg.errors import InputError
 from medseg.evaluation_files import write_evaluation
-from medseg.groups import Groups, read_groups
+from medseg.evaluation_settings import Settings, check_call, check_tolerances
 
 log = logging.getLogger(__name__)
 THREADS = 2
@@ -131,27 +131,6 @@ def evaluate_bundle(
     fail_if_any(run_bundle(bundle, "inference", cases=list(cases), output_dir=str(folder), **how), folder)
     with_prediction = [{**case, "prediction": str(folder / f"{case['id']}.nii.gz")} for case in cases]
     return evaluate_cases(with_prediction, output_dir, bundle=bundle, **judged)
-
-
-def check_call(
-    cases: Sequence[Case], *, groups: str | Path | None = None, show: str | Sequence[str] = (), **how: Any
-) -> tuple[Settings, tuple[Groups, list[str]], list[str]]:
-    """Return settings, subgroups with the cases that have none, and the cases to show; see `evaluate_cases`.
-
-    Raises
-    ------
-    InputError
-        `CASES_EMPTY`, `CONFIG_BAD_VALUE`, `FILE_MISSING`, `GROUPS_BAD_TABLE`.
-    """
-    settings = checked(**how)
-    if not cases:
-        raise InputError("CASES_EMPTY", "there is no case to evaluate; give a folder of predictions")
-    ids = sorted(case["id"] for case in cases)
-    shown = [show] if isinstance(show, str) else list(show)
-    strangers = [name for name in shown if name not in ids]
-    if strangers:
-        raise InputError("CONFIG_BAD_VALUE", f"show {some(strangers)}: no such case; there are {some(ids)}")
-    return settings, ({}, []) if groups is None else read_groups(groups, ids, settings.metrics), shown
 
 
 def evaluate_cases(

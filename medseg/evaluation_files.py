@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import medseg
-from medseg.case_comparison import PREDICTIONS, Compared, Settings, on_grid_of, read_labels
-from medseg.cases import Case, some
+from medseg.case_comparison import PREDICTIONS, Compared, on_grid_of, read_labels
+from medseg.cases import Case
 from medseg.errors import InputError
-from medseg.groups import NOT_GIVEN, Groups
+from medseg.evaluation_notes import findings, warnings_of
+from medseg.evaluation_settings import Settings
+from medseg.groups import Groups
 from medseg.label_maps import on_same_grid
 from medseg.provenance import folder_name, made_by, versions
 from medseg.read import read_volume
@@ -47,7 +49,7 @@ def write_evaluation(
     models = model_names([[case[key] for case in cases] for key, _ in zip(PREDICTIONS, by_model, strict=False)])
     summary = summarize(tables[0], names, metrics)
     summary |= {"definitions": definitions_of(settings), "policy": policy_of(settings, two_models=len(models) > 1)}
-    summary |= _findings(ids, by_model, names, models, without_prediction)
+    summary |= findings(ids, by_model, names, models, without_prediction)
     if groups[0]:
         summary["groups"] = summarize_groups(tables[0], ids, groups[0], names, metrics)
     if len(models) > 1:
@@ -57,7 +59,7 @@ def write_evaluation(
         difference = differences(tables[0], tables[1], names, metrics)
         summary["comparison"] = {"models": models, "second": second, "difference": difference}
     summary["provenance"], notes = _provenance(cases, by_model, settings, bundle)
-    summary["warnings"] = [*_warnings(summary, groups[1], models), *notes]
+    summary["warnings"] = [*warnings_of(summary, groups[1], models), *notes]
     rows = [
         row
         for place, table in enumerate(tables)
@@ -82,67 +84,6 @@ def model_names(predictions: Sequence[Sequence[str]]) -> list[str]:
         if len(set(names)) == len(names):
             return names
     return [f"{folder.name} ({place})" for place, folder in enumerate(folders, start=1)]
-
-
-def _findings(
-    ids: Sequence[str],
-    by_model: Sequence[Sequence[Compared]],
-    names: Mapping[int, str],
-    models: Sequence[str],
-    without_prediction: Sequence[Sequence[str]],
-) -> dict[str, Any]:
-    """Return what is to be said of the cases: left out, absent labels, resampled."""
-    absent = {"references": _absent((one.reference_ids for one in by_model[0]), names)}
-    for key, compared in zip(("predictions", "second"), by_model, strict=False):
-        absent[key] = _absent((one.ids for one in compared), names)
-    moved = [
-        name for name, of in zip(ids, zip(*by_model, strict=True), strict=True) if any(o.resampled for o in of)
-    ]
-    outside = [
-        name for name, of in zip(ids, zip(*by_model, strict=True), strict=True) if any(o.outside for o in of)
-    ]
-    without = [list(names) for names in without_prediction]
-    return {
-        "without_prediction": without[0] if len(models) == 1 else dict(zip(models, without, strict=True)),
-        "absent_labels": absent,
-        "resampled": moved,
-        "outside_prediction": outside,
-    }
-
-
-def _absent(found: Any, names: Mapping[int, str]) -> list[str]:
-    there = set().union(*found)
-    return [name for i, name in names.items() if i not in there]
-
-
-def _warnings(summary: Mapping[str, Any], without_group: Sequence[str], models: Sequence[str]) -> list[str]:
-    """Return in words what a reader of the numbers has to know."""
-    without = summary["without_prediction"]
-    left_out = (
-        [(f"{model} has", missing) for model, missing in without.items()]
-        if isinstance(without, dict)
-        else [("there is", without)]
-    )
-    absent = summary["absent_labels"]
-    whose = {
-        "references": "no reference holds",
-        "predictions": f"no prediction of {models[0]} holds" if len(models) > 1 else "no prediction holds",
-        "second": f"no prediction of {models[-1]} holds",
-    }
-    told = [
-        *(
-            (f"{who} no prediction of {len(missing)} references, which were left out", missing)
-            for who, missing in left_out
-        ),
-        *((f"{whose[key]} these labels", names) for key, names in absent.items()),
-        ("predictions brought to the reference's grid by nearest neighbour", summary["resampled"]),
-        (
-            "the reference reaches beyond the prediction's grid, which counts as background there",
-            summary["outside_prediction"],
-        ),
-        (f"cases that the table of subgroups has not; they are in the group {NOT_GIVEN}", without_group),
-    ]
-    return [f"{text}: {some(items)}" for text, items in told if items]
 
 
 def _provenance(

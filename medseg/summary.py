@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from medseg.case_comparison import Compared, Settings
+from medseg.case_comparison import Compared
+from medseg.evaluation_settings import Settings
 from medseg.groups import Groups, members
 from medseg.metrics import compare, definitions, empty_cases
 from medseg.statistics import PAIRED_POLICY, POLICY, compare_pairs, describe, holm

@@ -1,0 +1,71 @@
+"""What has to be said beside the numbers: cases left out, labels that are nowhere, grids that were changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from medseg.case_comparison import Compared
+from medseg.cases import some
+from medseg.groups import NOT_GIVEN
+
+
+def findings(
+    ids: Sequence[str],
+    by_model: Sequence[Sequence[Compared]],
+    names: Mapping[int, str],
+    models: Sequence[str],
+    without_prediction: Sequence[Sequence[str]],
+) -> dict[str, Any]:
+    """Return what is to be said of the cases: left out, absent labels, resampled."""
+    absent = {"references": _absent((one.reference_ids for one in by_model[0]), names)}
+    for key, compared in zip(("predictions", "second"), by_model, strict=False):
+        absent[key] = _absent((one.ids for one in compared), names)
+    moved = [
+        name for name, of in zip(ids, zip(*by_model, strict=True), strict=True) if any(o.resampled for o in of)
+    ]
+    outside = [
+        name for name, of in zip(ids, zip(*by_model, strict=True), strict=True) if any(o.outside for o in of)
+    ]
+    without = [list(names) for names in without_prediction]
+    return {
+        "without_prediction": without[0] if len(models) == 1 else dict(zip(models, without, strict=True)),
+        "absent_labels": absent,
+        "resampled": moved,
+        "outside_prediction": outside,
+    }
+
+
+def _absent(found: Iterable[set[int]], names: Mapping[int, str]) -> list[str]:
+    there = set().union(*found)
+    return [name for i, name in names.items() if i not in there]
+
+
+def warnings_of(summary: Mapping[str, Any], without_group: Sequence[str], models: Sequence[str]) -> list[str]:
+    """Return in words what a reader of the numbers has to know."""
+    without = summary["without_prediction"]
+    left_out = (
+        [(f"{model} has", missing) for model, missing in without.items()]
+        if isinstance(without, dict)
+        else [("there is", without)]
+    )
+    absent = summary["absent_labels"]
+    whose = {
+        "references": "no reference holds",
+        "predictions": f"no prediction of {models[0]} holds" if len(models) > 1 else "no prediction holds",
+        "second": f"no prediction of {models[-1]} holds",
+    }
+    told = [
+        *(
+            (f"{who} no prediction of {len(missing)} references, which were left out", missing)
+            for who, missing in left_out
+        ),
+        *((f"{whose[key]} these labels", names) for key, names in absent.items()),
+        ("predictions brought to the reference's grid by nearest neighbour", summary["resampled"]),
+        (
+            "the reference reaches beyond the prediction's grid, which counts as background there",
+            summary["outside_prediction"],
+        ),
+        (f"cases that the table of subgroups has not; they are in the group {NOT_GIVEN}", without_group),
+    ]
+    return [f"{text}: {some(items)}" for text, items in told if items]

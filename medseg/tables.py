@@ -1,0 +1,93 @@
+"""What the commands print as tables. Light to import."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+SHOWN = (("dice", "Dice", 3), ("hd95_mm", "HD95 mm", 2), ("nsd", "NSD", 3))
+
+
+def inspection_table(rows: list[dict[str, Any]], root: Path) -> Table:
+    """Return `api.inspect`'s rows as a table; sources are given below `root`."""
+    root = root.expanduser()
+    table = Table()
+    for name in ("source", "files", "modality", "shape", "spacing mm", "axes", "verdict"):
+        table.add_column(name, overflow="fold")
+    table.add_column("codes: remedy", overflow="fold", min_width=28)  # the longest codes on one line
+    for row in rows:
+        source = Path(row["source"])
+        shape, spacing_mm = (row[key] or [] for key in ("shape", "spacing_mm"))
+        table.add_row(
+            str(source.relative_to(root) if source.is_relative_to(root) and source != root else source.name),
+            str(row["files"]),
+            row["modality"],
+            "×".join(map(str, shape)),
+            "×".join(f"{mm:.3g}" for mm in spacing_mm),
+            row["orientation"] or "",
+            row["verdict"],
+            "\n".join(f"{code}: {remedy}" for code, remedy in zip(row["codes"], row["remedy"], strict=True)),
+        )
+    return table
+
+
+def batch_table(records: list[dict[str, Any]], before: dict[str, Any], elapsed_s: float) -> Table:
+    """Return how a batch ended: what was done now and what before, and which codes what failed has."""
+    old = sum(record == before.get(record["case"]) for record in records)
+    failed = Counter(record["codes"][0] for record in records if record["status"] == "failed")
+    tried = len(records) - old
+    table = Table("cases", "")
+    table.add_row("done", str(tried - failed.total()))
+    table.add_row("done before", str(old))
+    for code, count in failed.most_common():
+        table.add_row(f"failed {code}", str(count))
+    table.add_row("cases/min", f"{60 * tried / elapsed_s:.1f}" if tried else "–")
+    return table
+
+
+def printable(text: str) -> str:
+    """Return `text` without what no terminal can show: bytes of a file's name that are no UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def summary_table(summary: dict[str, Any], *, title: str | None = None) -> Table:
+    """Return a model's part of ``summary.json`` as a table: mean and 95 % interval of each label."""
+    table = _table("label", "cases", *(f"{heading} (95 %)" for _, heading, _ in SHOWN), title=title)
+    rows = [(entry["name"], entry) for entry in summary["labels"].values()]
+    for name, entry in [*rows, ("mean", summary["mean"])]:
+        cells = [_mean_and_interval(entry[metric], digits) for metric, _, digits in SHOWN]
+        table.add_row(printable(name), str(entry["n"]), *cells)
+    return table
+
+
+def difference_table(comparison: dict[str, Any]) -> Table:
+    """Return the paired differences of two models as a table: mean, 95 % interval and Holm-corrected p."""
+    shown = SHOWN[:2]  # what a line has room for
+    headings = (column for _, heading, _ in shown for column in (f"{heading} (95 %)", "p"))
+    table = _table("label", "pairs", *headings, title=f"{' minus '.join(comparison['models'])}, paired")
+    labels, mean = comparison["difference"]["labels"], comparison["difference"]["mean"]
+    names = {i: entry["name"] for i, entry in comparison["second"]["labels"].items()}
+    for name, entry in [*((names[i], labels[i]) for i in labels), ("mean", mean)]:
+        cells = []
+        for metric, _, digits in shown:
+            p = entry[metric]["p_holm"]
+            cells.append(_mean_and_interval(entry[metric], digits))
+            cells.append("–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}")
+        table.add_row(printable(name), str(entry["dice"]["n"]), *cells)
+    return table
+
+
+def _table(*headings: str, title: str | None) -> Table:
+    look: dict[str, Any] = {"box": SIMPLE_HEAD, "show_edge": False, "padding": (0, 1, 0, 0)}  # fits 80 characters
+    return Table(*headings, title=title, title_justify="left", **look)
+
+
+def _mean_and_interval(entry: dict[str, Any], digits: int) -> str:
+    mean, (low, high) = entry["mean"], entry["ci95"]
+    if mean is None:
+        return "–"
+    return f"{mean:.{digits}f}" if low is None else f"{mean:.{digits}f} ({low:.{digits}f}, {high:.{digits}f})"
