@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -32,6 +32,13 @@ MISSED, INVENTED, CONFUSED = (
     PURPLE,
 )  # only in the reference, only in the prediction, another label
 FILL_OPACITY = 0.55
+LEGEND = (  # text, colour, whether areas are filled with it
+    ("reference", REFERENCE, False),
+    ("prediction", PREDICTION, False),
+    ("missed", MISSED, True),
+    ("invented", INVENTED, True),
+    ("another label", CONFUSED, True),
+)
 GREYS = 60  # a palette has 256 places: 4 fills times these greys, the two contours, the gap
 REFERENCE_INDEX, PREDICTION_INDEX, GAP_INDEX = 4 * GREYS, 4 * GREYS + 1, 4 * GREYS + 2
 NO_IMAGE = 70  # the grey, of 255, where there is no image
@@ -196,3 +203,26 @@ def png(picture: Image.Image) -> bytes:
     stream = io.BytesIO()
     picture.save(stream, "PNG", compress_level=7)
     return stream.getvalue()
+
+
+def poster(scene: Scene, title: str, captions: Sequence[str], *, width: int = 1560, height: int = 640) -> bytes:
+    """Return a PNG of its own: the title, a strip below each caption (one a prediction), and what colours mean."""
+    strips = [strip(scene, labels, width=width, height=height, line=3) for labels in scene.predictions]
+    pad, row = 36, 60
+    named = [(caption, drawn) for caption, drawn in zip(captions, strips, strict=True)]
+    tall = 2 * pad + 2 * row + sum(drawn.height + row for _, drawn in named)
+    sheet = Image.new("RGB", (width + 2 * pad, tall), (18, 21, 24))
+    pen = ImageDraw.Draw(sheet)
+    pen.text((pad, pad), title, font=ImageFont.load_default(34), fill=(240, 242, 244))
+    top = pad + row
+    for caption, drawn in named:
+        pen.text((pad, top + 8), caption, font=ImageFont.load_default(26), fill=(168, 176, 184))
+        sheet.paste(drawn.convert("RGBA"), (pad, top + row - 10), drawn.convert("RGBA"))
+        top += drawn.height + row
+    left, middle = pad, top + row // 2 + 8
+    for text, colour, filled in LEGEND:
+        box = (left, middle - 10, left + 30, middle + 10)
+        pen.rectangle(box, fill=colour if filled else None, outline=colour, width=3)
+        pen.text((left + 42, middle), text, font=ImageFont.load_default(24), fill=(208, 214, 220), anchor="lm")
+        left += 42 + round(pen.textlength(text, font=ImageFont.load_default(24))) + 44
+    return png(sheet)

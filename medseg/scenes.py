@@ -105,7 +105,7 @@ def labelled_box(maps: Sequence[np.ndarray], spacing_mm: Sequence[float]) -> tup
 
 
 def grey_window(image: np.ndarray | None, maps: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Return the image values to draw black and white: what most labelled voxels span, and half as much on each side.
+    """Return the image values to draw black and white: the labelled voxels' range, widened by half on each side.
 
     So the contrast is where the judgement is, in CT as in MR; it never leaves what the image holds.
     """
