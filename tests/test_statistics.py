@@ -72,7 +72,7 @@ def test_an_interval_holds_the_mean_and_stays_among_the_values(values):
 
 
 def test_bounds_are_percentiles_of_means_of_drawn_cases():
-    """The same by a plain loop: the draws are those of NumPy's generator, and cases without a value count for none."""
+    """The same by a plain loop: what is drawn are cases, and those without a value count for nothing."""
     values = np.array([0.2, 0.9, NAN, 0.4, 0.7])
     drawn = np.random.default_rng(0).integers(0, 5, (2000, 5))
     means = [np.nanmean(values[places]) for places in drawn if not np.isnan(values[places]).all()]
@@ -119,7 +119,7 @@ def test_wilcoxon_by_hand():
     """Of six differences of one sign, 2 of the 2^6 orders of signs are as extreme: p = 2/64."""
     (entry,) = compare_pairs(column([1, 2, 3, 4, 5, 6.5]), column([0] * 6))
     assert entry["p_wilcoxon"] == pytest.approx(2 / 64)
-    # Ranks 1, 2, 3 with the signs -, +, +: their sums 1 and 5. Rank sums of at most 1 in 2 of 8 orders, so p = 4/8.
+    # Ranks 1, 2, 3 with the signs -, +, +: sums 1 and 5. Sums of at most 1 in 2 of 8 orders, so p = 4/8.
     (entry,) = compare_pairs(column([-1, 2, 3]), column([0] * 3))
     assert entry["p_wilcoxon"] == pytest.approx(4 / 8)
 
