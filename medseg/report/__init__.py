@@ -104,6 +104,7 @@ def write_report(
         },
         "packed": [(name, Markup(its.volume)) for name, its in packed],  # base64 needs no escaping
         "whose_facts": {key: value for key, value in summary["provenance"].items() if key != "sha256"},
+        "groups": summary.get("groups") or {},
         "hashes": summary["provenance"].get("sha256") or {},
         **findings(summary, rows, main[0]),
     }
