@@ -88,7 +88,6 @@ def write_report(
         "plots": [distribution(metric, rows, names, models) for metric in main],
         "differences": _differences(summary, main) if len(models) > 1 else [],
         "legend": pictures.LEGEND,
-        "named_at_once": NAMED_AT_ONCE,
         "places": {case["id"]: place for place, case in enumerate(listed, start=1)},
         "volumes": {
             "cases": [{"id": name, **(its.facts or {})} for name, its in packed],
@@ -120,6 +119,7 @@ def _environment(summary: Mapping[str, Any]) -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= {
+        "named_at_once": NAMED_AT_ONCE,
         "num": partial(number, summary),
         "case_num": case_number,
         "title": title,
