@@ -17,7 +17,7 @@ from medseg.pictures import may_be_shown
 from medseg.report.distributions import distribution
 from medseg.report.evidence import gather
 from medseg.report.findings import findings
-from medseg.report.numbers import case_number, direction, mean, metrics_of, number, shown, title
+from medseg.report.numbers import case_number, direction, has, mean, metrics_of, number, shown, title
 from medseg.scenes import Scene, Views
 from medseg.write import atomic, write_text
 
@@ -121,6 +121,7 @@ def _environment(summary: Mapping[str, Any]) -> Environment:
     made.globals |= {
         "named_at_once": NAMED_AT_ONCE,
         "num": partial(number, summary),
+        "has": partial(has, summary),
         "case_num": case_number,
         "title": title,
         "direction": direction,

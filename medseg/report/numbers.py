@@ -77,15 +77,24 @@ def shown(value: float | None, name: str) -> str:
 
 def number(summary: Mapping[str, Any], *path: str | int) -> Markup:
     """Return a number of the summary as HTML, with its full precision and its path."""
-    value: Any = summary
-    for step in path:
-        value = value[step]
     name = next(
         (step for step in reversed(path) if isinstance(step, str) and (step.startswith("p_") or _is_metric(step))),
         "",
     )
     where = ".".join(str(step).replace("\\", "\\\\").replace(".", "\\.") for step in path)
-    return _data(value, name, {"data-path": where})
+    return _data(_at(summary, path), name, {"data-path": where})
+
+
+def has(summary: Mapping[str, Any], *path: str | int) -> bool:
+    """Say whether the summary has a value there."""
+    return _at(summary, path) is not None
+
+
+def _at(summary: Mapping[str, Any], path: Sequence[str | int]) -> Any:
+    value: Any = summary
+    for step in path:
+        value = value[step]
+    return value
 
 
 def case_number(case: str, metric: str, value: float | None, *, label: int | None, model: str | None) -> Markup:

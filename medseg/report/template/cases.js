@@ -14,7 +14,7 @@ document.querySelectorAll(".needs-script").forEach((element) => { element.hidden
   };
 
   const sort = (head, kind) => {
-    const column = head.cellIndex;
+    const column = Number(head.dataset.column);
     const up = head.getAttribute("aria-sort") !== "ascending";
     table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
