@@ -184,7 +184,7 @@ def test_nothing_is_written_but_into_the_patient_s_own_objects(planted, tmp_path
     assert found_in(listening.getvalue()) == set()
 
 
-def test_no_picture_where_text_is_burned_in(planted, tmp_path):
+def test_no_picture_of_an_image_with_text_burned_in(planted, tmp_path):
     label = SAMPLES / "mr_held_back/labels/mr_19.nii.gz"
     case = {"id": "case", "image": str(planted), "label": str(label), "prediction": str(label)}
     evaluate_cases([case], tmp_path / "shown", names={1: "a", 2: "b"})
@@ -194,4 +194,11 @@ def test_no_picture_where_text_is_burned_in(planted, tmp_path):
         ds.BurnedInAnnotation = "YES"
         ds.save_as(file)
     evaluate_cases([case], tmp_path / "hidden", names={1: "a", 2: "b"})
-    assert not (tmp_path / "hidden/overlays").exists()
+    del case["image"]
+    evaluate_cases([case], tmp_path / "without", names={1: "a", 2: "b"})
+    files = [path.relative_to(tmp_path / "without") for path in (tmp_path / "without").rglob("*.*")]
+    assert {path.suffix for path in files} == {".csv", ".html", ".json", ".png"}
+    for name in files:  # the outlines alone, as if there were no image
+        assert (tmp_path / "hidden" / name).read_bytes() == (tmp_path / "without" / name).read_bytes()
+    for name in (name for name in files if name.suffix in (".html", ".png")):
+        assert (tmp_path / "hidden" / name).read_bytes() != (tmp_path / "shown" / name).read_bytes()
