@@ -44,14 +44,11 @@ def match_lesions(
     lesions, n = components(reference)
     predicted, n_predicted = components(prediction)
     both = prediction & reference
-    pairs, voxels = np.unique(np.stack([lesions[both], predicted[both]]), axis=1, return_counts=True)
     if min_iou is None:
-        found = len(np.unique(pairs[0]))
-        false = n_predicted - len(np.unique(pairs[1]))
+        found = int(np.count_nonzero(np.bincount(lesions[both])))
+        false = n_predicted - int(np.count_nonzero(np.bincount(predicted[both])))
     else:
-        sizes, predicted_sizes = np.bincount(lesions.ravel()), np.bincount(predicted.ravel())
-        iou = voxels / (sizes[pairs[0]] + predicted_sizes[pairs[1]] - voxels)
-        found = _one_to_one(pairs, iou, min_iou)
+        found = _one_to_one(lesions, predicted, both, min_iou)
         false = n_predicted - found
     return {
         "lesions": n,
@@ -72,13 +69,19 @@ def components(mask: np.ndarray) -> tuple[np.ndarray, int]:
     )
 
 
-def _one_to_one(pairs: np.ndarray, iou: np.ndarray, min_iou: float) -> int:
+def _one_to_one(lesions: np.ndarray, predicted: np.ndarray, both: np.ndarray, min_iou: float) -> int:
+    """Return how many pairs of at least `min_iou` there are, the best first, each component in one at most."""
     if not 0 < min_iou <= 1:
         raise ValueError(f"min_iou is {min_iou}; it must be above 0 and at most 1, or None for any overlap")
+    sizes, predicted_sizes = np.bincount(lesions.ravel()), np.bincount(predicted.ravel())
+    codes, shared = np.unique(
+        lesions[both].astype(np.int64) * len(predicted_sizes) + predicted[both], return_counts=True
+    )
+    ours, theirs = np.divmod(codes, len(predicted_sizes))
+    iou = shared / (sizes[ours] + predicted_sizes[theirs] - shared)
     taken: tuple[set[int], set[int]] = set(), set()
     for index in np.argsort(-iou, kind="stable"):
-        pair = pairs[:, index]
-        if iou[index] >= min_iou and pair[0] not in taken[0] and pair[1] not in taken[1]:
-            taken[0].add(pair[0])
-            taken[1].add(pair[1])
+        if iou[index] >= min_iou and ours[index] not in taken[0] and theirs[index] not in taken[1]:
+            taken[0].add(ours[index])
+            taken[1].add(theirs[index])
     return len(taken[0])
