@@ -47,7 +47,7 @@ def boundary_band(mask: np.ndarray, spacing_mm: Sequence[float], width_mm: float
     Voxels with a face neighbour outside always belong to it: where slices are thicker than the width, the band is
     one voxel thick.
     """
-    # Not by a distance transform, which takes 70 times as long: the voxels around one that are near enough are rows
+    # Not by a distance transform, which takes 70 times as long: the voxels that are near enough to one are rows
     # along the last axis, and the mask eroded by such a row serves all places where it is needed.
     radius_mm = width_mm + ROUNDING_MM
     if any((n + 1) // 2 * mm <= radius_mm for n, mm in zip(mask.shape, spacing_mm, strict=True)):
