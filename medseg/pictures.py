@@ -41,6 +41,7 @@ LEGEND = (  # text, colour, whether areas are filled with it
 )
 GREYS = 60  # a palette has 256 places: 4 fills times these greys, the two contours, the gap
 REFERENCE_INDEX, PREDICTION_INDEX, GAP_INDEX = 4 * GREYS, 4 * GREYS + 1, 4 * GREYS + 2
+PNG_LEVEL = 4  # a strip in 5 ms instead of 14 at level 7, 6 % larger
 NO_IMAGE = 70  # the grey, of 255, where there is no image
 PLANES = ((2, 0, 1, "RLAP"), (1, 0, 2, "RLSI"), (0, 1, 2, "APSI"))  # cut, across, down, letters at the four edges
 
@@ -201,7 +202,7 @@ def _glyph(letter: str, pixels: int) -> np.ndarray:
 def png(picture: Image.Image) -> bytes:
     """Return the picture as a PNG file's bytes; the same picture gives the same bytes."""
     stream = io.BytesIO()
-    picture.save(stream, "PNG", compress_level=7)
+    picture.save(stream, "PNG", compress_level=PNG_LEVEL)
     return stream.getvalue()
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from medseg.metric_table import lower_is_better
 
@@ -116,7 +116,7 @@ def _is_metric(step: str) -> bool:
 
 
 def _data(value: float | None, name: str, where: Mapping[str, str]) -> Markup:
-    attributes = Markup("").join(Markup(' {}="{}"').format(key, text) for key, text in where.items())
+    attributes = "".join(f' {key}="{escape(text)}"' for key, text in where.items())
     if value is None:
-        return Markup('<span class="none" title="no value"{}>{}</span>').format(attributes, NOTHING)
-    return Markup('<data value="{}"{}>{}</data>').format(json.dumps(value), attributes, shown(value, name))
+        return Markup(f'<span class="none" title="no value"{attributes}>{NOTHING}</span>')
+    return Markup(f'<data value="{json.dumps(value)}"{attributes}>{escape(shown(value, name))}</data>')
