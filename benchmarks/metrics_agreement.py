@@ -121,7 +121,7 @@ def by_surface_distance(
 
 
 def by_panoptica(
-    prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, ...], mm: float
+    prediction: np.ndarray, reference: np.ndarray, spacing_mm: tuple[float, ...], _mm: float
 ) -> dict[str, Values]:
     values = {
         "hd95_mm": panoptica_hd95(reference, prediction, spacing_mm),

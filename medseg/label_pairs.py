@@ -47,6 +47,8 @@ def lay_out(
     ValueError
         A value is not a whole number.
     """
+    if not labels:
+        return None
     strides = np.abs(reference.strides)
     axes = tuple(sorted(range(reference.ndim), key=lambda axis: -strides[axis]))
     maps = [_narrow(m.transpose(axes), name) for m, name in ((prediction, "prediction"), (reference, "reference"))]

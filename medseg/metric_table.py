@@ -43,14 +43,16 @@ TABLE = {
     "assd_mm": Metric("mean distance of {points}, both surfaces pooled, mm", True, DIAGONAL, DIAGONAL),
     "masd_mm": Metric("mean of the two directed mean distances of {points}, mm", True, DIAGONAL, DIAGONAL),
     "nsd": Metric("part of both surfaces at most {tolerance} mm from the other; {points}", False, 0, 0),
-    "boundary_iou": Metric("IoU of the two masks' voxels within {width} of their outline", False, 0, 0),
-    "cldice": Metric("centreline Dice: harmonic mean of how much of each skeleton the other covers", False, 0, 0),
-    "lesion_f1": Metric("F1 of matched connected components", False, 0, 0),
-    "lesion_precision": Metric("part of the predicted components that match one of the reference", False, 0, 0),
-    "lesion_recall": Metric("part of the reference's components that are matched", False, 0, 0),
+    "boundary_iou": Metric("IoU of each mask's voxels within {width} of a voxel outside it", False, 0, 0),
+    "cldice": Metric("harmonic mean of the parts of each mask's skeleton that the other covers", False, 0, 0),
+    "lesion_f1": Metric("harmonic mean of lesion_precision and lesion_recall", False, 0, 0),
+    "lesion_precision": Metric("lesions found / (lesions found + predicted ones that touch none)", False, 0, 0),
+    "lesion_recall": Metric("lesions that the prediction touches / lesions", False, 0, 0),
     "lesions": Metric("connected components of the reference", None, COMPUTED, COMPUTED, COMPUTED),
     "lesions_predicted": Metric("connected components of the prediction", None, COMPUTED, COMPUTED, COMPUTED),
-    "ece": Metric("expected calibration error of the label's probability", True, COMPUTED, COMPUTED, COMPUTED),
+    "ece": Metric(
+        "mean gap of the label's probability and frequency, 15 bins", True, COMPUTED, COMPUTED, COMPUTED
+    ),
 }
 METRICS = tuple(TABLE)
 ON_REQUEST = ("f_beta", *METRICS[METRICS.index("boundary_iou") :])

@@ -43,8 +43,6 @@ __all__ = [
     "hd95_mm",
     "lower_is_better",
 ]
-DEFINITIONS = definitions(METRICS)
-EMPTY_POLICY = empty_cases(METRICS)
 OF_DISTANCES = ("hd_mm", "hd95_mm", "assd_mm", "masd_mm", "nsd")
 OF_LESIONS = ("lesion_f1", "lesion_precision", "lesion_recall", "lesions", "lesions_predicted")
 OF_MASKS = ("boundary_iou", "cldice", *OF_LESIONS)
@@ -61,7 +59,7 @@ def compare(
     tolerance_mm: float | Mapping[int, float] = 1.0,
     beta: float = 2.0,
     boundary_width_mm: float = BOUNDARY_WIDTH_MM,
-    probabilities: np.ndarray | Mapping[int, np.ndarray] | None = None,
+    probabilities: Mapping[int, np.ndarray] | None = None,
 ) -> dict[int, dict[str, float]]:
     """Compare two label maps label by label.
 
@@ -85,7 +83,7 @@ def compare(
     boundary_width_mm
         Of ``boundary_iou``.
     probabilities
-        For ``ece``: ``probabilities[label]`` is an array of the label maps' shape.
+        For ``ece``: each label's, an array of the label maps' shape.
 
     Returns
     -------
@@ -105,10 +103,11 @@ def compare(
     check_metrics(metrics)
     check_hd95(hd95)
     tolerances_mm = {label: _tolerances_mm(metrics, tolerance_mm, label) for label in labels}
-    if probabilities is None and "ece" in metrics:
-        raise ValueError("ece needs probabilities: an array of the label maps' shape for each label")
+    if "ece" in metrics and (missing := sorted(set(labels) - set(probabilities or {}))):
+        raise ValueError(f"ece needs probabilities, and there are none for labels {missing}")
 
     measured = any(name in OF_DISTANCES or nsd_tolerance_mm(name) is not None for name in metrics)
+    on_masks = not set(metrics).isdisjoint(OF_MASKS)
     pair = lay_out(prediction, reference, labels, [max(2, n + 1) for n in reach(spacing_mm)])
     counts = {label: Counts(0, 0, 0, prediction.size) for label in labels}
     distances: dict[int, tuple[Directed, Directed]] = {}
@@ -120,7 +119,7 @@ def compare(
         in_both = [codes[i] for i in labels if counts[i].found and counts[i].wanted]
         if measured:
             distances = distances_by_code(pair, in_both, spacing_mm, by_area=hd95 == "area-weighted")
-        if set(metrics) & set(OF_MASKS):
+        if on_masks:
             masks = cropped_masks(pair)
 
     voxel_ml = math.prod(spacing_mm) / 1000
@@ -131,9 +130,9 @@ def compare(
         code = pair.codes[label] if pair else 0
         if code in distances:
             values |= distance_metrics(*distances[code], hd95, tolerances_mm[label])
-        if set(metrics) & set(OF_MASKS):
+        if on_masks:
             values |= _mask_metrics(masks.get(code), metrics, spacing_mm, boundary_width_mm)
-        if probabilities is not None and "ece" in metrics:
+        if probabilities and "ece" in metrics:
             from medseg.calibration import calibration_error
 
             values["ece"] = calibration_error(probabilities[label], reference == label)
@@ -237,7 +236,7 @@ def _mask_metrics(
     values: dict[str, float] = dict.fromkeys(OF_LESIONS, 0)
     if masks is None:
         return values
-    if set(metrics) & set(OF_LESIONS):
+    if not set(metrics).isdisjoint(OF_LESIONS):
         from medseg.lesions import match_lesions
 
         values |= match_lesions(*masks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from functools import lru_cache
@@ -31,10 +30,11 @@ class Ball(NamedTuple):
 def ball(spacing_mm: tuple[float, ...]) -> Ball:
     """Return the offsets to look up for a spacing."""
     radius_mm = (REACH + 0.5) * min(spacing_mm)
-    offsets = np.array(list(itertools.product(*(range(-n, n + 1) for n in reach(spacing_mm)))))
+    axes = [np.arange(-n, n + 1) for n in reach(spacing_mm)]
+    offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
     distances_mm = length_mm(offsets, spacing_mm)
-    order = np.argsort(distances_mm, kind="stable")
-    order = order[distances_mm[order] <= radius_mm]
+    inside = np.flatnonzero(distances_mm <= radius_mm)
+    order = inside[np.argsort(distances_mm[inside], kind="stable")]
     distances_mm = distances_mm[order]
     shell_ends = np.searchsorted(distances_mm, distances_mm, side="right")
     return Ball(offsets[order], distances_mm, shell_ends)
