@@ -111,7 +111,7 @@ def strip(scene: Scene, prediction: np.ndarray, *, width: int, height: int, line
         16 * line / min(scene.spacing_mm),
     )
     drawn = [
-        _panel(scene, prediction, plane, [max(1, round(extent_mm[axis] * scale)) for axis in plane[1:3]], line)
+        _panel(scene, prediction, plane, [max(1, int(extent_mm[axis] * scale)) for axis in plane[1:3]], line)
         for plane in planes
     ]
     tall, wide = (
