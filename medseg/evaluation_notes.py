@@ -44,28 +44,17 @@ def _absent(found: Iterable[set[int]], names: Mapping[int, str]) -> list[str]:
 def warnings_of(summary: Mapping[str, Any], without_group: Sequence[str], models: Sequence[str]) -> list[str]:
     """Return in words what a reader of the numbers has to know."""
     without = summary["without_prediction"]
-    left_out = (
-        [(f"{model} has", missing) for model, missing in without.items()]
-        if isinstance(without, dict)
-        else [("there is", without)]
-    )
+    without = without if isinstance(without, dict) else {"": without}
+    of = [f" of {model}" for model in models] if len(models) > 1 else [""]
     absent = summary["absent_labels"]
-    whose = {
-        "references": "no reference holds",
-        "predictions": f"no prediction of {models[0]} holds" if len(models) > 1 else "no prediction holds",
-        "second": f"no prediction of {models[-1]} holds",
-    }
+    predicted = [labels for key, labels in absent.items() if key != "references"]
+    outside = "cases whose reference reaches beyond the prediction's grid, which counts as background there"
     told = [
-        *(
-            (f"{who} no prediction of {len(missing)} references, which were left out", missing)
-            for who, missing in left_out
-        ),
-        *((f"{whose[key]} these labels", names) for key, names in absent.items()),
-        ("predictions brought to the reference's grid by nearest neighbour", summary["resampled"]),
-        (
-            "the reference reaches beyond the prediction's grid, which counts as background there",
-            summary["outside_prediction"],
-        ),
-        (f"cases that the table of subgroups has not; they are in the group {NOT_GIVEN}", without_group),
+        *zip((f"references without a prediction{who}, left out" for who in of), without.values(), strict=True),
+        ("labels that no reference holds", absent["references"]),
+        *zip((f"labels that no prediction{who} holds" for who in of), predicted, strict=True),
+        ("cases whose prediction was brought to the reference's grid by nearest neighbour", summary["resampled"]),
+        (outside, summary["outside_prediction"]),
+        (f"cases that the table of subgroups has not, in the group {NOT_GIVEN}", without_group),
     ]
     return [f"{text}: {some(items)}" for text, items in told if items]

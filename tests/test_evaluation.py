@@ -88,7 +88,7 @@ def test_references_without_prediction_are_named(folders):
     assert summary["labels"]["1"]["dice"]["ci95"] == [None, None]
     assert summary["absent_labels"] == {"references": [], "predictions": ["2"]}
     assert ["good" in warning for warning in summary["warnings"]] == [True, False]
-    assert "no prediction holds these labels: 2" in summary["warnings"][1]
+    assert "labels that no prediction holds: 2" in summary["warnings"][1]
 
 
 def test_wrong_inputs_are_refused_and_nothing_is_written(folders, save):
