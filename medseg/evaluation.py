@@ -54,8 +54,13 @@ def evaluate_folders(
         {**wanted[name], **{key: paths[name] for key, paths in zip(PREDICTIONS, predicted, strict=False)}}
         for name in both
     ]
-    without = [sorted(set(wanted) - set(paths)) for paths in predicted]
+    without = [sorted(map(readable, set(wanted) - set(paths))) for paths in predicted]
     return evaluate_cases(cases, output, bundle=bundle, without_prediction=without, **how)
+
+
+def readable(name: str) -> str:
+    """Return a file's name as text that any file can hold: bytes that are no UTF-8 are written as ``\\udce9``."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def check_output(output: str | Path) -> None:
@@ -170,8 +175,8 @@ def evaluate_cases(
         `CASES_EMPTY`, `CONFIG_BAD_VALUE`, `GROUPS_BAD_TABLE`, and what is wrong with the first case that cannot be
         compared (see `compare_case`), naming the others: numbers of the rest alone would look like those of all.
     """
+    cases = sorted(({**case, "id": readable(case["id"])} for case in cases), key=lambda case: case["id"])
     settings, grouped, shown = check_call(cases, groups=groups, show=show, **how)
-    cases = sorted(cases, key=lambda case: case["id"])
     if names is None and bundle is not None:
         names = label_names(read_metadata(bundle))
     compared = compare_all(cases, settings, names)

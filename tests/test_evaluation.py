@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import math
+import os
 import shutil
 
 import nibabel
@@ -439,6 +440,20 @@ def test_an_image_that_cannot_be_read_costs_its_background_alone(tmp_path):
     summary = evaluate_cases([case], tmp_path / "out", names={1: "anterior", 2: "posterior"})
     assert summary["mean"]["dice"]["mean"] == 1
     assert list((tmp_path / "out/overlays").iterdir())
+
+
+def test_any_file_name_is_a_case(tmp_path):
+    label = (SAMPLES / "mr_held_back/labels/mr_16.nii.gz").read_bytes()
+    names = [b"caf\xe9", 'Müller, "x" <b>&;\''.encode(), b"=1+2 {{ 7*7 }}", b"a\nb"]
+    for folder in ("predictions", "labels"):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f"{os.fsdecode(name)}.nii.gz").write_bytes(label)
+    summary = evaluate(tmp_path / "predictions", tmp_path / "labels", tmp_path / "out")
+    cases = {"caf\\udce9", *(name.decode() for name in names[1:])}
+    assert set(summary["provenance"]["sha256"]) == {row["case"] for row in rows_of(tmp_path / "out")} == cases
+    assert summary == json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))
+    assert "<b>&;" not in (tmp_path / "out/report.html").read_text(encoding="utf-8")
 
 
 def test_no_older_report_stays_beside_new_numbers(folders, monkeypatch):

@@ -159,7 +159,7 @@ def _refusals(path: Path) -> Iterator[None]:
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")  # a file whose name is no UTF-8
 
 
 def write_json(path: str | Path, value: Any) -> None:
