@@ -8,7 +8,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -96,9 +96,9 @@ def gather(
                 break
             picture_room -= size
             packed = len(evidence.volume or "")
-            volume_room = volume_room - packed if packed and packed <= volume_room else 0
-            if not volume_room:
-                evidence = Evidence(evidence.pictures, None, None, evidence.poster)
+            if packed > volume_room:
+                evidence, packed = replace(evidence, volume=None, facts=None), volume_room  # nor any after it
+            volume_room -= packed
             found[name] = evidence
     return found
 
