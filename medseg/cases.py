@@ -75,7 +75,7 @@ def find_cases(path: str | Path, *, labelled: bool = False) -> list[Case]:
 def _listed(path: Path, labelled: bool) -> list[Case]:
     if path.is_file() or _holds_dicom(path):
         return [{"id": case_id(path), "image": str(path)}]
-    if (path / "dataset.json").is_file():
+    if lists_cases(path):
         return _decathlon(path, labelled)
     for images, labels in LAYOUTS:
         if (path / images).is_dir():
@@ -89,6 +89,11 @@ def _listed(path: Path, labelled: bool) -> list[Case]:
                     case["label"] = str(label)
             return cases
     return _images_in(path)
+
+
+def lists_cases(folder: Path) -> bool:
+    """Say whether a ``dataset.json`` lists a folder's cases; nnU-Net leaves one of its own beside predictions."""
+    return (folder / "dataset.json").is_file() and not any(map(is_readable, folder.iterdir()))
 
 
 def _images_in(folder: Path) -> list[Case]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from medseg.bundle import label_names, read_metadata, run_bundle
 from medseg.case_comparison import PREDICTIONS, Compared, compare_case
-from medseg.cases import LAYOUTS, Case, find_cases, some
+from medseg.cases import LAYOUTS, Case, find_cases, lists_cases, some
 from medseg.errors import InputError
 from medseg.evaluation_files import write_evaluation
 from medseg.evaluation_settings import Settings, check_call, check_tolerances
@@ -93,7 +93,7 @@ def find_references(path: str | Path) -> list[Case]:
     Beside ``labels/`` or ``labelsTr/``, the images give the pictures their background.
     """
     path = Path(path).expanduser().resolve()
-    if (path / "dataset.json").is_file() or any((path / labels).is_dir() for _, labels in LAYOUTS):
+    if path.is_dir() and (lists_cases(path) or any((path / labels).is_dir() for _, labels in LAYOUTS)):
         return find_cases(path, labelled=True)
     sibling = {labels: images for images, labels in LAYOUTS}.get(path.name)
     images = {}

@@ -442,6 +442,15 @@ def test_an_image_that_cannot_be_read_costs_its_background_alone(tmp_path):
     assert list((tmp_path / "out/overlays").iterdir())
 
 
+def test_what_nnunet_leaves_beside_its_predictions_is_no_data_set(folders):
+    plain = judged(folders, output="plain")
+    (folders / "predictions/dataset.json").write_text(
+        '{"labels": {"background": 0, "front": 1}, "numTraining": 2}'
+    )
+    (folders / "predictions/plans.json").write_text("{}")
+    assert judged(folders) == plain
+
+
 def test_any_file_name_is_a_case(tmp_path):
     label = (SAMPLES / "mr_held_back/labels/mr_16.nii.gz").read_bytes()
     names = [b"caf\xe9", 'Müller, "x" <b>&;\''.encode(), b"=1+2 {{ 7*7 }}", b"a\nb"]
