@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from medseg.cases import PROBLEMS_SHOWN
 from medseg.metric_table import lower_is_better
 
 LISTS = {
@@ -52,15 +53,15 @@ def _empties(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     return [(text, found) for text, found in told.items() if found]
 
 
-def _named_lists(summary: Mapping[str, Any]) -> Any:
-    """Give the lists of the summary in full; its warnings name the first few of each."""
+def _named_lists(summary: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Give in full the lists of the summary that its warnings name the first few of."""
     for key, text in LISTS.items():
         found = summary.get(key) or []
         for whose, names in found.items() if isinstance(found, Mapping) else [(None, found)]:
-            if names:
+            if len(names) > PROBLEMS_SHOWN:
                 yield (f"{text} ({whose})" if whose else text), names
     for whose, names in (summary.get("absent_labels") or {}).items():
-        if names:
+        if len(names) > PROBLEMS_SHOWN:
             yield f"Labels that are in none of the {_absent_from(whose, summary)}", names
 
 
