@@ -9,6 +9,7 @@ over MONAI's metrics. A peer that is not installed is left out.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import subprocess
@@ -80,6 +81,15 @@ def write_pair(folder: Path, sources: list[Path], number: int) -> None:
         nibabel.save(nibabel.Nifti1Image(array, affine), folder / name / f"case_{number:04d}.nii.gz")
 
 
+def compare_dice(folder: Path) -> None:
+    """Print how far the mean Dice of medseg and nnU-Net lie apart, where both were run."""
+    summaries = sorted(folder.glob("out 0 medseg*/summary.json"))
+    for path in folder.glob("out 0 nnU-Net*.json"):
+        theirs, ours = json.loads(path.read_text())["mean"], json.loads(summaries[0].read_text())["labels"]
+        apart = max(abs(theirs[i]["Dice"] - ours[i]["dice"]["mean"]) for i in ours)
+        print(f"Mean Dice of medseg and nnU-Net lie at most {apart:.1g} apart.\n")
+
+
 def main() -> None:
     """Make the cases, let the tools take turns and print their seconds."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -112,6 +122,7 @@ def main() -> None:
                 if done.returncode != 0:
                     raise RuntimeError(f"{name} failed:\n{done.stderr}")
                 seconds[name].append(time.perf_counter() - start)
+        compare_dice(folder)
         source = "the Decathlon's hippocampus" if sources else "ellipsoids"
         print(
             f"{given.cases} cases from {source}, {os.cpu_count()} cores, Python {platform.python_version()}, "

@@ -444,9 +444,7 @@ def test_an_image_that_cannot_be_read_costs_its_background_alone(tmp_path):
 
 def test_what_nnunet_leaves_beside_its_predictions_is_no_data_set(folders):
     plain = judged(folders, output="plain")
-    (folders / "predictions/dataset.json").write_text(
-        '{"labels": {"background": 0, "front": 1}, "numTraining": 2}'
-    )
+    (folders / "predictions/dataset.json").write_text('{"labels": {"background": 0}, "numTraining": 2}')
     (folders / "predictions/plans.json").write_text("{}")
     assert judged(folders) == plain
 
