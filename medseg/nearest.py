@@ -15,6 +15,7 @@ LOOKUP_NS, TREE_NS, TREE_BUILD_NS = (
     1500,
     100,
 )  # per point and offset, per point asked for, per point of the tree
+ALWAYS = 27  # offsets looked up before it is judged whether that pays
 BATCH, FEW = 1 << 15, 2000  # look-ups made by one call, where fewer points than this are left
 
 
@@ -97,9 +98,10 @@ def nearest_mm(
         found = left.size - np.count_nonzero(kept)
         left, points = left[kept], points[kept]
         start = end
-        tree_ns = left.size * TREE_NS + targets.size * TREE_BUILD_NS
-        if lookups * LOOKUP_NS > found * TREE_NS and left.size * (flat.size - start) * LOOKUP_NS > tree_ns:
-            break
+        if start > ALWAYS and lookups * LOOKUP_NS > found * TREE_NS:  # these cost more than they found
+            tree_ns = left.size * TREE_NS + targets.size * TREE_BUILD_NS
+            if left.size * (flat.size - start) * LOOKUP_NS > tree_ns:
+                break
     there[targets] = False
     if left.size:
         distances[left] = _by_tree(points, targets, spacing_mm, shape)
