@@ -10,11 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 REACH = 8  # voxels along an axis that look-ups go, at most
-LOOKUP_NS, TREE_NS, TREE_BUILD_NS = (
-    1.5,
-    1500,
-    100,
-)  # per point and offset, per point asked for, per point of the tree
+LOOKUP_NS = 1.5  # per point and offset
+TREE_NS, TREE_BUILD_NS = 1500, 100  # per point asked for, per point that the tree holds
 ALWAYS = 27  # offsets looked up before it is judged whether that pays
 BATCH, FEW = 1 << 15, 2000  # look-ups made by one call, where fewer points than this are left
 
