@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -98,7 +99,9 @@ def find_references(path: str | Path) -> list[Case]:
     sibling = {labels: images for images, labels in LAYOUTS}.get(path.name)
     images = {}
     if sibling and (path.parent / sibling).is_dir():
-        images = {case["id"]: case["image"] for case in find_cases(path.parent / sibling)}
+        with suppress(InputError):  # the numbers need no images
+            images = {case["id"]: case["image"] for case in find_cases(path.parent / sibling)}
+    images |= {name.removesuffix("_0000"): image for name, image in images.items()}  # nnU-Net's first channel
     return [
         {
             "id": case["id"],
@@ -146,7 +149,7 @@ def evaluate_cases(
     bundle: str | Path | None = None,
     groups: str | Path | None = None,
     show: str | Sequence[str] = (),
-    without_prediction: Sequence[Sequence[str]] = ((),),
+    without_prediction: Sequence[Sequence[str]] = ((), ()),
     **how: Any,
 ) -> dict[str, Any]:
     """Compare each case's ``prediction``, and ``second`` if there, with its ``label``; write the files.
@@ -154,7 +157,7 @@ def evaluate_cases(
     Parameters
     ----------
     cases
-        Each with ``id``, ``label``, ``prediction``, perhaps ``second`` and ``image``; paths.
+        Each with ``id``, ``label``, ``prediction``, perhaps ``image``, and all or none with ``second``; paths.
     output
         Folder to write to.
     names
@@ -187,7 +190,7 @@ def evaluate_cases(
         raise InputError("CASES_EMPTY", "no label is in any prediction or reference: there is nothing to compare")
     check_tolerances(settings, names)
     return write_evaluation(
-        Path(output),
+        Path(output).expanduser(),
         cases,
         compared,
         settings=settings,

@@ -27,9 +27,9 @@ def findings(
     outside = [
         name for name, of in zip(ids, zip(*by_model, strict=True), strict=True) if any(o.outside for o in of)
     ]
-    without = [list(names) for names in without_prediction]
+    without = dict(zip(models, map(list, without_prediction), strict=False))
     return {
-        "without_prediction": without[0] if len(models) == 1 else dict(zip(models, without, strict=True)),
+        "without_prediction": without if len(models) > 1 else without[models[0]],
         "absent_labels": absent,
         "resampled": moved,
         "outside_prediction": outside,

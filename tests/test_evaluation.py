@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -17,8 +18,8 @@ from hypothesis import strategies as st
 from medseg import InputError, evaluate
 from medseg.bundle import run_bundle
 from medseg.cases import find_cases
-from medseg.evaluation import evaluate_cases
-from medseg.metrics import DEFAULT_METRICS, METRICS, compare, lower_is_better
+from medseg.evaluation import evaluate_cases, find_references
+from medseg.metrics import DEFAULT_METRICS, HD95_DEFINITIONS, METRICS, compare, lower_is_better
 from medseg.summary import over_labels, summarize
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
@@ -195,7 +196,7 @@ JUDGED = tuple(name for name in METRICS if lower_is_better(name) is not None and
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(MASKS, MASKS), min_size=1, max_size=3), st.sampled_from(["directed-max", "pooled"]))
+@given(st.lists(st.tuples(MASKS, MASKS), min_size=1, max_size=3), st.sampled_from(HD95_DEFINITIONS))
 def test_a_missed_structure_never_improves_any_metric_s_mean(pairs, hd95):
     def means(predictions):
         compared = [
@@ -440,6 +441,20 @@ def test_an_image_that_cannot_be_read_costs_its_background_alone(tmp_path):
     summary = evaluate_cases([case], tmp_path / "out", names={1: "anterior", 2: "posterior"})
     assert summary["mean"]["dice"]["mean"] == 1
     assert list((tmp_path / "out/overlays").iterdir())
+
+
+@pytest.mark.parametrize("name", ["{}.nii.gz", "{}_0000.nii.gz"])
+def test_images_beside_the_references_stand_behind_the_pictures(folders, name):
+    (folders / "data").rename(folders / "nnunet")
+    (folders / "nnunet/labels").rename(folders / "nnunet/labelsTr")
+    (folders / "nnunet/images").rename(folders / "nnunet/imagesTr")
+    for path in list((folders / "nnunet/imagesTr").iterdir()):
+        path.rename(path.with_name(name.format(path.name.removesuffix(".nii.gz"))))
+    found = find_references(folders / "nnunet/labelsTr")
+    assert [Path(case["image"]).name for case in found] == [name.format("good"), name.format("poor")]
+    shutil.rmtree(folders / "nnunet/imagesTr")
+    (folders / "nnunet/imagesTr").mkdir()
+    assert [set(case) for case in find_references(folders / "nnunet/labelsTr")] == [{"id", "label"}] * 2
 
 
 def test_what_nnunet_leaves_beside_its_predictions_is_no_data_set(folders):
