@@ -2,19 +2,15 @@
 
 import itertools
 import math
-import re
-import tracemalloc
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance, compute_surface_dice
 from scipy.ndimage import gaussian_filter
 
-from medseg import surfaces
 from medseg.boundaries import boundary_iou
 from medseg.calibration import calibration_error
 from medseg.centrelines import centreline_dice
@@ -25,14 +21,10 @@ from medseg.metrics import (
     HD95_DEFINITIONS,
     METRICS,
     compare,
-    definitions,
-    empty_cases,
     hd95_mm,
-    lower_is_better,
 )
 from medseg.surface_metrics import ROUNDING
 
-PAGE = (ROOT / "docs/reference/metrics.md").read_text()
 DISTANCES = ("hd_mm", "hd95_mm", "assd_mm", "masd_mm", "nsd")
 WITHOUT_PROBABILITIES = [name for name in METRICS if name != "ece"]
 shapes = st.one_of(
@@ -47,8 +39,8 @@ spacings_mm = st.tuples(*[st.floats(0.3, 5)] * 3)
 def label_map(seed: int, shape: tuple[int, ...], part: float = 0.5, smooth: float = 1.0) -> np.ndarray:
     """Return labels 1 to 3 in blobs, touching each other and the border."""
     rng = np.random.default_rng(seed)
-    noise = gaussian_filter(rng.normal(size=shape), smooth)
-    return np.where(noise >= np.quantile(noise, 1 - part), rng.integers(1, 4) + (noise > noise.max() / 2), 0)
+    noise, kind = (gaussian_filter(rng.normal(size=shape), smooth) for _ in range(2))
+    return np.where(noise >= np.quantile(noise, 1 - part), 1 + np.digitize(kind, np.quantile(kind, (0.4, 0.7))), 0)
 
 
 def test_two_of_three_voxels_found():
@@ -141,6 +133,7 @@ def test_distances_equal_brute_force(seed, shape, spacing_mm, tolerance_mm):
     spacing_mm = spacing_mm[: len(shape)]
     prediction, reference = label_map(seed, shape, 0.5), label_map(seed + 1, shape, 0.1, 0.3)
     how = {"spacing_mm": spacing_mm, "labels": [1, 2, 3, 4], "tolerance_mm": tolerance_mm, "metrics": DISTANCES}
+    assume(set(np.unique(prediction)) & set(np.unique(reference)) - {0})
     by_definition = {d: compare(prediction, reference, hd95=d, **how) for d in ("directed-max", "pooled")}
     for label in (1, 2, 3, 4):
         ours, theirs = (boundary_mm(m == label, spacing_mm) for m in (prediction, reference))
@@ -240,133 +233,6 @@ def test_comparing_is_symmetric_where_it_should_be(seed):
             assert one[label]["volume_error_ml"] == -two[label]["volume_error_ml"]
 
 
-@pytest.mark.parametrize("definition", HD95_DEFINITIONS)
-@pytest.mark.parametrize("shape", [(14, 11), (9, 14, 7)])
-def test_values_do_not_depend_on_memory_layout(shape, definition):
-    a, b = label_map(1, shape, smooth=2), label_map(2, shape, smooth=2)
-    how = {"spacing_mm": (0.7, 1.1, 2.3)[: len(shape)], "labels": [1, 2, 3, 4], "hd95": definition}
-    expected = compare(a, b, **how)
-    assert np.isfinite([v["hd95_mm"] for v in expected.values()]).any()
-    spread = np.zeros([2 * n for n in shape], a.dtype)[(slice(None, None, 2),) * len(shape)]
-    spread[:] = b
-    for p, r in ((np.asfortranarray(a), np.asfortranarray(b)), (a, np.asfortranarray(b)), (a, spread)):
-        np.testing.assert_equal(compare(p, r, **how), expected)
-    backwards = tuple(np.flip(np.flip(m).copy()) for m in (a, b))  # the same values at negative strides
-    assert all(stride < 0 for stride in backwards[1].strides)
-    np.testing.assert_equal(compare(*backwards, **how), expected)
-
-
-@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "i4", "i8", "u8", "f2", "f4", "f8", ">i2", ">f4"])
-def test_any_type_that_holds_whole_numbers(dtype):
-    a, b = label_map(3, (9, 10, 8)), label_map(4, (9, 10, 8))
-    how = {"spacing_mm": (1, 2, 3), "labels": [1, 2, 3]}
-    np.testing.assert_equal(compare(a.astype(dtype), b.astype(dtype), **how), compare(a, b, **how))
-
-
-@pytest.mark.parametrize("ids", [(-3, 7, 300), (5, 100_000, 2**40), (0, 255, 256), (-1, 0, 1)])
-def test_any_ids(ids):
-    a, b = label_map(3, (9, 10, 8)) % 3, label_map(4, (9, 10, 8)) % 3
-    expected = compare(a + 1, b + 1, spacing_mm=(1, 2, 3), labels=[1, 2, 3])
-    other = compare(np.array(ids)[a], np.array(ids)[b], spacing_mm=(1, 2, 3), labels=ids)
-    np.testing.assert_equal(list(other.values()), list(expected.values()))
-    floats = compare(np.array(ids)[a].astype(float), np.array(ids)[b], spacing_mm=(1, 2, 3), labels=ids)
-    np.testing.assert_equal(floats, other)
-    (one,) = compare(np.array(ids)[a], np.array(ids)[b], spacing_mm=(1, 2, 3), labels=ids[1:2]).values()
-    np.testing.assert_equal(one, other[ids[1]])  # unlisted ids change nothing
-
-
-def test_masks_of_booleans():
-    a, b = label_map(3, (9, 10)) > 0, label_map(4, (9, 10)) > 0
-    how = {"spacing_mm": (1, 2), "labels": [1]}
-    assert compare(a, b, **how) == compare(a.astype(int), b.astype(int), **how)
-
-
-def test_more_labels_than_a_byte_holds():
-    reference = np.arange(20**3).reshape(20, 20, 20) // 16
-    prediction = np.roll(reference, 1, axis=2)
-    labels = range(1, 500)
-    together = compare(prediction, reference, spacing_mm=(1, 1, 1), labels=labels)
-    assert list(together) == list(labels)
-    for label in (1, 255, 256, 499):
-        np.testing.assert_equal(
-            together[label], compare(prediction, reference, spacing_mm=(1, 1, 1), labels=[label])[label]
-        )
-
-
-def test_threads_change_nothing(monkeypatch):
-    a, b = label_map(5, (20, 30, 25), smooth=2), label_map(6, (20, 30, 25), smooth=2)
-    how = {"spacing_mm": (1, 1.5, 2), "labels": [1, 2, 3, 4], "metrics": DISTANCES}
-    expected = [compare(a, b, hd95=d, **how) for d in HD95_DEFINITIONS]
-    monkeypatch.setattr(surfaces, "WORTH_THREADS", 0)
-    monkeypatch.setattr(surfaces, "THREADS", 3)
-    np.testing.assert_equal([compare(a, b, hd95=d, **how) for d in HD95_DEFINITIONS], expected)
-
-
-@pytest.mark.parametrize(("dtype", "bytes_a_voxel"), [("u1", 4), ("i8", 6)])
-def test_memory_is_bounded(dtype, bytes_a_voxel):
-    """No one-hot and no int64 copy: a byte a voxel for each map, twice while it is being padded."""
-    shape = (160, 160, 120)
-    place = np.indices(shape, dtype=np.int16)
-    reference = (place.sum(axis=0) // 20 % 20).astype(dtype)
-    prediction = np.roll(reference, 1, axis=0)
-    tracemalloc.start()
-    compare(prediction, reference, spacing_mm=(1, 1, 1), labels=range(1, 20), metrics=("dice",))
-    compared = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert compared < bytes_a_voxel * reference.size
-
-
-# --- empty masks ---------------------------------------------------------------------------------------------
-
-EMPTY, FULL = np.zeros((4, 6), int), np.zeros((4, 6), int)
-FULL[1:3, 2:5] = 1
-CASES = {"both_empty": (EMPTY, EMPTY), "prediction_empty": (EMPTY, FULL), "reference_empty": (FULL, EMPTY)}
-
-
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", [*WITHOUT_PROBABILITIES, "nsd_2mm"])
-def test_empty_masks_give_what_the_table_says(case, name):
-    prediction, reference = CASES[case]
-    value = compare(prediction, reference, spacing_mm=(3, 2), labels=[1], metrics=[name])[1][name]
-    stated = empty_cases([name])[case][name]
-    by_hand = {
-        "volume_ml": 0.036 * prediction.any(),
-        "reference_volume_ml": 0.036 * reference.any(),
-        "volume_error_ml": 0.036 * (int(prediction.any()) - int(reference.any())),
-        "specificity": 18 / 24,
-        "lesions": int(reference.any()),
-        "lesions_predicted": int(prediction.any()),
-    }
-    expected = {None: math.nan, "diagonal": math.hypot(12, 12), "computed": by_hand.get(name)}.get(stated, stated)
-    assert value == pytest.approx(expected, nan_ok=True)
-
-
-@settings(max_examples=40, deadline=None)
-@given(seed=seeds)
-def test_no_prediction_is_worse_than_a_missed_structure(seed):
-    rng = np.random.default_rng(seed)
-    prediction = rng.random(FULL.shape) < rng.uniform(0.02, 0.9)
-    prediction[tuple(rng.integers(0, FULL.shape))] = True
-    judged = [n for n in WITHOUT_PROBABILITIES if lower_is_better(n) is not None]
-    how = {"spacing_mm": (3, 2), "labels": [1], "metrics": judged, "boundary_width_mm": 3}
-    for definition in HD95_DEFINITIONS:
-        values = compare(prediction.astype(int), FULL, hd95=definition, **how)[1]
-        missed = compare(EMPTY, FULL, hd95=definition, **how)[1]
-        for name in judged:
-            assert missed[name] >= values[name] if lower_is_better(name) else missed[name] <= values[name], name
-
-
-def test_absent_everywhere_is_like_absent_here():
-    """A label that neither map holds has the values of one whose neighbours are there."""
-    alone = compare(EMPTY, EMPTY, spacing_mm=(3, 2), labels=[2], metrics=WITHOUT_PROBABILITIES)[2]
-    beside = compare(FULL, FULL, spacing_mm=(3, 2), labels=[1, 2], metrics=WITHOUT_PROBABILITIES)[2]
-    np.testing.assert_equal(alone, beside)
-    assert compare(EMPTY, FULL, spacing_mm=(3, 2), labels=[]) == {}
-
-
-# --- names, definitions, wrong calls --------------------------------------------------------------------------
-
-
 def test_metrics_on_request_are_those_of_their_modules():
     shape = (18, 20, 16)
     ours, theirs = label_map(7, shape, 0.4, 1.5), label_map(8, shape, 0.4, 1.5)
@@ -393,38 +259,6 @@ def test_metrics_on_request_are_those_of_their_modules():
     assert {name: values[name] for name in lesions} == lesions
     assert 0 < values["boundary_iou"] < 1
     assert not set(ON_REQUEST) & set(DEFAULT_METRICS)
-
-
-def test_definitions_hold_the_settings():
-    for definition in HD95_DEFINITIONS:
-        texts = definitions(
-            (*METRICS, "nsd_2mm"), hd95=definition, tolerance_mm=1.5, beta=0.5, boundary_width_mm=3
-        )
-        assert list(texts) == [*METRICS, "nsd_2mm"]
-        assert texts["hd95_mm"].startswith(f"{definition}: ")
-        assert ("weighted by its area" in texts["assd_mm"]) == (definition == "area-weighted")
-        assert ("1.5 mm" in texts["nsd"], "2 mm" in texts["nsd_2mm"], "b = 0.5" in texts["f_beta"]) == (True,) * 3
-        assert "3 mm" in texts["boundary_iou"]
-        assert "{" not in "".join(texts.values())
-    assert "2: 3" in definitions(["nsd"], tolerance_mm={1: 1.5, 2: 3})["nsd"]
-
-
-def rows(page: str, columns: int) -> list[list[str]]:
-    cells = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:1] == "|"
-    ]
-    return [row for row in cells if len(row) == columns and row[0].startswith("`")]
-
-
-def test_the_page_lists_every_metric_and_its_values_for_empty_masks():
-    listed = {name: values for names, *values in rows(PAGE, 4) for name in re.findall(r"`(\w+)`", names)}
-    assert set(listed) == set(METRICS)
-    words = {None: "none", "diagonal": "diagonal", "computed": "computed", 0: "0", -1: "-1"}
-    for place, case in enumerate(("both_empty", "prediction_empty", "reference_empty")):
-        for name, value in empty_cases(METRICS)[case].items():
-            assert listed[name][place] == words[value], (name, case)
-    defined = {name for names, _, _ in rows(PAGE, 3) for name in re.findall(r"`(\w+)`", names)}
-    assert defined >= set(METRICS)
 
 
 @pytest.mark.parametrize(
