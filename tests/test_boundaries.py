@@ -1,9 +1,11 @@
 """Boundary IoU by hand, by brute force, and what must not change it."""
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from medseg.boundaries import boundary_band, boundary_iou
 
@@ -78,3 +80,13 @@ def test_spacings_of_a_float32_affine_are_rounded_off():
     mask = np.ones((9, 9, 9), bool)
     assert boundary_band(mask, spacing_mm, 2.4)[1, 4, 4]
     assert not boundary_band(mask, spacing_mm, 2.4)[2, 4, 4]
+
+
+def test_real_masks_against_a_distance_transform(real_data):
+    for path in sorted((real_data / "Task04_Hippocampus/labelsTr").glob("*.nii.gz"))[:5]:
+        mask = np.asarray(nibabel.load(path).dataobj) > 0
+        for spacing_mm, width_mm in (((1, 1, 1), 2.0), ((0.7, 1.3, 4.0), 2.6)):
+            distance_mm = distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
+            outline = mask & ~binary_erosion(mask)
+            expected = outline | (mask & (distance_mm <= width_mm))
+            np.testing.assert_array_equal(boundary_band(mask, spacing_mm, width_mm), expected)

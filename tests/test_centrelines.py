@@ -1,5 +1,6 @@
 """clDice by hand and against MONAI's skeleton and loss."""
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -70,6 +71,12 @@ def test_against_monai(seed, shape):
     assert value == centreline_dice(reference, prediction)
     assert value == centreline_dice(np.pad(prediction, 2), np.pad(reference, 2))
     assert centreline_dice(reference, reference) == 1
+
+
+def test_real_masks_against_monai(real_data):
+    for path in sorted((real_data / "Task04_Hippocampus/labelsTr").glob("*.nii.gz"))[:3]:
+        mask = np.asarray(nibabel.load(path).dataobj) > 0
+        np.testing.assert_array_equal(skeleton(mask), by_monai(mask))
 
 
 def test_one_axis_is_refused():

@@ -1,5 +1,6 @@
 """Lesion-wise detection by hand and by brute force over SciPy's components."""
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -92,6 +93,15 @@ def test_against_brute_force(seed, flat):
     strict = match_lesions(prediction, reference, min_iou=0.5 + 1e-9)
     assert strict["lesion_recall"] == len(pairs) / max(1, n_theirs)
     assert strict["lesion_precision"] == len(pairs) / max(1, n_ours)
+
+
+def test_the_organs_of_a_torso_are_found_in_themselves(real_data):
+    labels = np.asarray(nibabel.load(real_data / "ct/torso_3mm_crop_labels117.nii.gz").dataobj)
+    for i in np.unique(labels)[1:]:
+        mask = labels == i
+        values = match_lesions(mask, mask)
+        assert values["lesions"] == values["lesions_predicted"] == label(mask, np.ones((3, 3, 3)))[1]
+        assert values["lesion_f1"] == match_lesions(mask, mask, min_iou=1)["lesion_f1"] == 1
 
 
 @pytest.mark.parametrize("min_iou", [0, -1, 1.5])
