@@ -1,6 +1,6 @@
 """Overlap and surface distance of label maps: medseg beside MONAI, surface-distance and panoptica.
 
-    python benchmarks/metrics.py [--pairs 1000] [--repeats 3]
+    python benchmarks/metrics.py [--pairs 1000] [--repeats 3] [--part 13|small|117|agreement]
 
 Four parts: agreement over random pairs (``metrics_agreement.py``); 13 labels of 256×256×160; 117 labels of
 512×512×400 in a process of its own, with its peak memory; 1,000 pairs as small as a hippocampus. The label maps
@@ -229,6 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--part", action="append", choices=("13", "small", "117", "agreement"))
     parser.add_argument("--compare", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.compare:
@@ -244,10 +245,14 @@ def main() -> None:
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {', '.join(versions)}"
     )
-    thirteen_labels(arguments.repeats)
-    many_pairs(arguments.repeats)
-    many_labels(arguments.repeats)
-    agreement(arguments.pairs)
+    parts = {
+        "13": lambda: thirteen_labels(arguments.repeats),
+        "small": lambda: many_pairs(arguments.repeats),
+        "117": lambda: many_labels(arguments.repeats),
+        "agreement": lambda: agreement(arguments.pairs),
+    }
+    for part in arguments.part or parts:
+        parts[part]()
 
 
 if __name__ == "__main__":

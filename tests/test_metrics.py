@@ -46,7 +46,8 @@ def label_map(seed: int, shape: tuple[int, ...], part: float = 0.5, smooth: floa
 def test_two_of_three_voxels_found():
     reference = np.array([[1, 1, 1, 0, 0]])
     prediction = np.array([[0, 1, 1, 1, 1]])
-    values = compare(prediction, reference, spacing_mm=(1, 1), labels=[1], metrics=WITHOUT_PROBABILITIES)[1]
+    metrics = (*WITHOUT_PROBABILITIES, "nsd_0mm")
+    values = compare(prediction, reference, spacing_mm=(1, 1), labels=[1], metrics=metrics)[1]
     assert values["dice"] == 2 * 2 / (4 + 3)
     assert values["iou"] == 2 / 5
     assert values["precision"] == 2 / 4
@@ -64,6 +65,7 @@ def test_two_of_three_voxels_found():
     assert values["assd_mm"] == 4 / 7
     assert values["masd_mm"] == pytest.approx((3 / 4 + 1 / 3) / 2)
     assert values["nsd"] == 6 / 7
+    assert values["nsd_0mm"] == 4 / 7
 
 
 def test_two_voxels_two_millimetres_apart():
