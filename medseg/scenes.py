@@ -105,7 +105,7 @@ def labelled_box(maps: Sequence[np.ndarray], spacing_mm: Sequence[float]) -> tup
 
 
 def grey_window(image: np.ndarray | None, maps: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Return the image values to draw black and white: the labelled voxels' range, widened by half on each side.
+    """Return the image values to draw black and white: what most labelled voxels span, widened on each side.
 
     So the contrast is where the judgement is, in CT as in MR; it never leaves what the image holds.
     """
@@ -121,7 +121,7 @@ def grey_window(image: np.ndarray | None, maps: Sequence[np.ndarray]) -> tuple[f
     labelled = reduce(np.logical_or, (labels[thin] != 0 for labels in maps)) & finite
     if labelled.sum() >= 10:
         dark, bright = np.percentile(values[labelled], (10, 90))
-        spare = 0.5 * (bright - dark)
+        spare = 0.75 * (bright - dark)
         if spare > 0:
             low, high = max(low, dark - spare), min(high, bright + spare)
     return float(low), float(high if high > low else low + 1.0)

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import html
 import io
 import json
 import re
@@ -333,6 +334,63 @@ def test_scrolling_shows_each_voxel_as_it_is(two, axis, model):
     kinds[(kinds == 2) & (drawn[..., 2] > drawn[..., 1])] = 3
     np.testing.assert_array_equal(kinds, np.select([seen == wanted, seen == 0, wanted == 0], [0, 1, 2], 3))
     assert {1, 2} <= set(kinds.ravel())
+
+
+CONTROLS = """<script>
+const note = (name, text) => { document.body.dataset[name] = text; };
+const fire = (element, event) => element.dispatchEvent(event);
+const bodies = () => [...document.querySelectorAll(".cases tbody")];
+const order = () => bodies().map((body) => body.rows[0].cells[1].textContent);
+const where = () => document.getElementById("where").textContent;
+const button = document.querySelector('th[data-column="2"] button');
+button.click();
+note("up", JSON.stringify(order()));
+button.click();
+note("down", JSON.stringify(order()));
+const find = document.getElementById("find");
+find.value = "CASE 3";
+fire(find, new Event("input"));
+note("found", document.querySelectorAll(".cases tbody:not([hidden])").length);
+document.getElementById("pictures").click();
+note("bare", getComputedStyle(document.querySelector("tr.picture")).display);
+location.hash = "#case=case+3&axis=axial&slice=4";
+setTimeout(() => {
+  note("opened", where());
+  fire(document.getElementById("slice"), new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true }));
+  fire(document.querySelector(".stage"), new WheelEvent("wheel", { deltaY: 5, cancelable: true }));
+  note("moved", where());
+  const slider = document.getElementById("position");
+  slider.value = 2;
+  fire(slider, new Event("input"));
+  note("slid", where());
+  document.querySelectorAll("[name=layer]").forEach((box) => box.click());
+  document.querySelector("[value=sagittal]").click();
+  note("address", location.hash);
+}, 1500);
+</script></body>"""
+
+
+def test_the_controls_do_what_they_say(two, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text((two / "report.html").read_text().replace("</body>", CONTROLS))
+    page = browser.look(file)
+    assert page.console == ()
+    notes = {
+        k: html.unescape(v) for k, v in re.findall(r'data-(\w+)="(.*?)"', re.search("<body.*?>", page.dom)[0])
+    }
+    with (two / "cases.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["model"] == "prediction_maps" and row["dice"]]
+    cases = sorted({row["case"] for row in rows})
+    dice = {case: np.mean([float(row["dice"]) for row in rows if row["case"] == case]) for case in cases}
+    up, down = json.loads(notes["up"]), json.loads(notes["down"])
+    assert [dice[case] for case in up] == sorted(dice.values())
+    assert [dice[case] for case in down] == sorted(dice.values(), reverse=True)
+    assert (notes["found"], notes["bare"]) == ("1", "none")
+    slices = [re.match(r"slice (\d+)", notes[key])[1] for key in ("opened", "moved", "slid")]
+    assert slices == ["4", "6", "2"]
+    assert notes["address"].startswith("#case=case+3&axis=sagittal")
+    picture = canvas_of(page.screen)
+    assert (picture == pictures.NO_IMAGE).all(), "neither contours nor errors are left"
 
 
 def canvas_of(screen: np.ndarray) -> np.ndarray:
