@@ -8,7 +8,7 @@
   const PLANES = { axial: [2, 0, 1, "RLAP"], coronal: [1, 0, 2, "RLSI"], sagittal: [0, 1, 2, "APSI"] };
   const SIDES = ["left", "right", "top", "bottom"];
   const colour = (rgb, alpha = 1) => `rgb(${rgb.join(" ")} / ${alpha})`;
-  const unpacked = new Map();
+  let unpacked = {}, turns = 0;
   let shown = null; // { volume, place, axis, slice, model }
 
   const inflate = async (text) => {
@@ -195,16 +195,22 @@
     if (!dialog.open) dialog.showModal();
     one("#viewer-case").value = place;
     one("#viewer-message").textContent = "unpacking …";
-    if (!unpacked.has(place)) {
-      unpacked.clear(); // one volume at a time is enough for memory
-      unpacked.set(place, await unpack(place));
+    const turn = ++turns;
+    if (unpacked.place !== place) {
+      try {
+        const volume = await unpack(place);
+        if (turn !== turns) return; // another case was chosen meanwhile
+        unpacked = { place, volume }; // one at a time is enough for memory
+      } catch (error) {
+        one("#viewer-message").textContent = `This browser cannot unpack the slices (${error}); use a current one.`;
+        return;
+      }
     }
     one("#viewer-message").textContent = "";
-    const volume = unpacked.get(place);
+    const { volume } = unpacked;
     shown = { volume, place, axis, model };
     const worst = volume.facts.point[PLANES[axis][0]];
     goTo(slice === null ? worst : slice - 1, axis, Math.min(model, volume.predictions.length - 1));
-    dialog.dataset.ready = `${place} ${shown.axis} ${shown.slice + 1}`;
     canvas.focus({ preventScroll: true });
   };
 
