@@ -6,12 +6,14 @@ import html
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import urlencode
 
 import browser
 import nibabel
@@ -28,6 +30,7 @@ from medseg.scenes import Views, prepare
 
 HOSTILE = '<script>document.title="taken"</script>"&\''
 NAMES = {1: "liver", 2: '<b>"vein" & artery</b>', 5: "nowhere"}
+MAIN = ("dice", "hd95_mm", "nsd")
 SHAPE, SPACING_MM = (16, 14, 12), (1.0, 1.5, 2.0)
 AFFINE = np.diag([*SPACING_MM, 1.0])
 
@@ -180,11 +183,15 @@ def test_every_number_is_that_of_the_files(which, request):
         }
         assert len(wanted) > 200
         assert wanted <= shown, "a number of the summary is not in the report"
+    paths = [attrs.get("data-path") for attrs, _ in page.numbers]
+    row = [f"labels.1.{m}.{s}" for m in MAIN for s in ("mean", "ci95.0", "ci95.1", "median", "sd")]
+    start = paths.index("labels.1.n_excluded", paths.index("mean.dice.sd"))
+    assert paths[start + 1 : start + 1 + len(row)] == row, "the numbers are in the order of their columns"
     if which == "two":
         wanted = [
             f"comparison.difference.labels.{i}.{m}.{s}"
             for i in (1, 2)
-            for m in ("dice", "hd95_mm", "nsd")
+            for m in MAIN
             for s in ("mean", "ci95.0", "ci95.1", "p_wilcoxon", "p_holm", "n")
         ]
         assert set(wanted) <= shown
@@ -326,14 +333,30 @@ def test_scrolling_shows_each_voxel_as_it_is(two, axis, model):
     assert f"slice {k + 1} of {scene.reference.shape[cut]}" in page.dom
     seen, wanted = (np.take(labels, k, cut).T for labels in (scene.predictions[model], scene.reference))
     picture = canvas_of(page.screen)
-    y, x = (
-        ((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(wanted.shape, picture.shape, strict=False)
-    )
+    y, x = voxel_centres(wanted.shape, picture.shape)
     drawn = picture[np.ix_(y, x)].astype(int)
     kinds = np.select([np.ptp(drawn, axis=2) < 10, drawn[..., 2] > drawn[..., 0] + 20], [0, 1], 2)
     kinds[(kinds == 2) & (drawn[..., 2] > drawn[..., 1])] = 3
     np.testing.assert_array_equal(kinds, np.select([seen == wanted, seen == 0, wanted == 0], [0, 1, 2], 3))
     assert {1, 2} <= set(kinds.ravel())
+
+
+def test_scrolling_shows_the_image(one):
+    """Grey values at the voxels' centres follow the image's; between them the browser interpolates."""
+    case = json.loads(re.search(r'id="volumes">(.*?)</script>', (one / "report.html").read_text())[1])["cases"][2]
+    text = re.search(r'id="volume-2">\s*(\S+?)\s*</script>', (one / "report.html").read_text())[1]
+    image, (reference, prediction) = unpack(text, case)
+    page = browser.look(one / "report.html", at=f"#{urlencode({'case': case['id'], 'axis': 'axial', 'slice': 7})}")
+    stage = (page.screen > 0).all(axis=2)[
+        60:770
+    ]  # between the controls all is black but the slice and four letters
+    rows, columns = np.flatnonzero(stage.mean(axis=1) > 0.1) + 60, np.flatnonzero(stage.mean(axis=0) > 0.5)
+    picture = page.screen[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, 0].astype(float)
+    y, x = voxel_centres(image[6].shape, picture.shape)
+    right = reference[6] == prediction[6]
+    drawn, wanted = picture[np.ix_(y, x)][right], image[6][right].astype(float)
+    assert np.corrcoef(drawn, wanted)[0, 1] > 0.98
+    assert np.abs(drawn - wanted).mean() < 20
 
 
 CONTROLS = """<script>
@@ -391,6 +414,11 @@ def test_the_controls_do_what_they_say(two, tmp_path):
     assert notes["address"].startswith("#case=case+3&axis=sagittal")
     picture = canvas_of(page.screen)
     assert (picture == pictures.NO_IMAGE).all(), "neither contours nor errors are left"
+
+
+def voxel_centres(voxels: tuple[int, ...], pixels: tuple[int, ...]) -> list[np.ndarray]:
+    """Return the pixel rows and columns in which the voxels of a slice have their centres."""
+    return [((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(voxels, pixels, strict=False)]
 
 
 def canvas_of(screen: np.ndarray) -> np.ndarray:
@@ -525,7 +553,9 @@ def test_an_installed_package_has_the_template(tmp_path):
     pytest.importorskip("setuptools", "77", reason="no setuptools to build with")
     code = f"import setuptools.build_meta as b; b.build_wheel({str(tmp_path)!r})"
     source = tmp_path / "source"
-    subprocess.run(["git", "clone", "--quiet", "--shared", str(ROOT), str(source)], check=True)
+    shutil.copytree(ROOT / "medseg", source / "medseg", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     folder = ROOT / "medseg" / "report" / "template"
