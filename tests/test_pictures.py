@@ -12,7 +12,7 @@ from PIL import Image
 
 from medseg import pictures
 from medseg.pictures import GAP_INDEX, GREYS, label_colours, overlay, png, poster, slice_row, strip
-from medseg.scenes import MARGIN_MM, Views, prepare
+from medseg.scenes import AXES_SHOWN, MARGIN_MM, Views, prepare
 
 DIRECTIONS = np.array(
     [[-1, 0, 0], [0, -1, 0], [0, 0, -1]]
@@ -56,6 +56,14 @@ def test_every_orientation_is_turned_to_left_posterior_inferior(order, flips):
         for axis, (file_axis, start, step) in enumerate(scene.file_axes):
             at[file_axis] = start + step * place[axis]
         assert scene.reference[place] == reference[tuple(at)] == scene.image[place]
+
+
+def test_letters_name_the_directions_in_which_planes_are_drawn():
+    other = dict(zip("LPIRAS", "RASLPI", strict=True))
+    for cut, across, down, letters in pictures.PLANES:
+        assert {cut, across, down} == {0, 1, 2}
+        right, bottom = AXES_SHOWN[across], AXES_SHOWN[down]
+        assert letters == other[right] + right + other[bottom] + bottom
 
 
 @pytest.mark.parametrize("seed", range(8))

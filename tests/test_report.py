@@ -30,6 +30,11 @@ from medseg.scenes import Views, prepare
 
 HOSTILE = '<script>document.title="taken"</script>"&\''
 NAMES = {1: "liver", 2: '<b>"vein" & artery</b>', 5: "nowhere"}
+LETTERS = {
+    "axial": "RLAP",
+    "coronal": "RLSI",
+    "sagittal": "APSI",
+}  # left, right, top, bottom: as radiologists look
 MAIN = ("dice", "hd95_mm", "nsd")
 SHAPE, SPACING_MM = (16, 14, 12), (1.0, 1.5, 2.0)
 AFFINE = np.diag([*SPACING_MM, 1.0])
@@ -331,6 +336,8 @@ def test_scrolling_shows_each_voxel_as_it_is(two, axis, model):
     assert page.console == ()
     assert re.search(r'<dialog[^>]* open=""', page.dom)
     assert f"slice {k + 1} of {scene.reference.shape[cut]}" in page.dom
+    letters = dict(re.findall(r'class="letter (\w+)"[^>]*>(\w)<', page.dom))
+    assert "".join(letters[side] for side in ("left", "right", "top", "bottom")) == LETTERS[axis]
     seen, wanted = (np.take(labels, k, cut).T for labels in (scene.predictions[model], scene.reference))
     picture = canvas_of(page.screen)
     y, x = voxel_centres(wanted.shape, picture.shape)
