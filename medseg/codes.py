@@ -30,7 +30,8 @@ CODES: dict[str, Problem] = {
     ),
     "CASES_EMPTY": Problem(
         REFUSED,
-        "no case was found, too few for the split, none in the subset, or none with a label to validate on",
+        "no case was found, too few for the split, none in the subset, none that two models share, or none with a "
+        "label to validate or evaluate on",
         "check the folder's layout ([data](../how-to/data.md))",
     ),
     "CASES_MISSING_LABEL": Problem(
