@@ -28,7 +28,7 @@ import numpy as np
 DATA = Path(os.environ.get("MEDSEG_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SHAPE = (35, 50, 36)
 COMMAND = "from medseg.cli import main; import sys; sys.argv[1:] = ['evaluate', *sys.argv[1:]]; main()"
-WITHOUT_REPORT = f"import medseg.evaluation_files as e; e.write_report = lambda *_, **__: None; {COMMAND}"
+WITHOUT_REPORT = f"import medseg.evaluation.files as e; e.write_report = lambda *_, **__: None; {COMMAND}"
 NNUNET = """
 import sys
 from nnunetv2.evaluation.evaluate_predictions import compute_metrics_on_folder_simple

@@ -21,11 +21,14 @@ A study flows through the modules in this order::
     model        a bundle's model kept in memory, for arrays
     results      one case's result in the formats asked for
     write        NIfTI, DICOM SEG, RTSTRUCT, each there whole or not at all
-    metrics      Dice, HD95 and others on arrays
-    evaluation   folders of label maps to tables; report draws the pictures
+    metrics      Dice, HD95 and others on arrays, all labels in one pass; monai_metrics is the same as
+                 a MONAI metric and a handler for training
+    evaluation   folders of label maps (label_maps: their ids and grids) to means with intervals, subgroups
+                 and two models compared
+    report       the page that people look at, with pictures of the worst cases
     bundle       open, check and run a bundle's configs
     public_data  fetch a public data set, whole or not at all
-    cli          the commands; api their twins in Python
+    cli          the commands, and the tables they print (tables); api their twins in Python
 
 The public verbs are `train`, `predict` and `evaluate`; `read_study`, `read_volume` and `metrics.compare`
 serve scripts.

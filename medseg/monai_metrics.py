@@ -14,9 +14,9 @@ from monai.metrics import CumulativeIterationMetric
 from monai.metrics.utils import prepare_spacing
 
 from medseg.errors import InputError
+from medseg.evaluation.summary import summarize
 from medseg.metrics import check_metrics, compare
 from medseg.postprocess import keep_largest_component
-from medseg.summary import summarize
 
 VALIDATED = ("dice", "hd95_mm")
 

@@ -11,7 +11,7 @@ import torch
 from monai.transforms import Compose, MapTransform, Transform
 from scipy import ndimage
 
-from medseg.lesions import components
+from medseg.metrics.lesions import components
 from medseg.native import native_labels
 from medseg.preprocess import IMAGE
 

@@ -10,7 +10,7 @@ from ignite.engine import Engine, Events
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from medseg.pictures import may_be_shown, slice_row
+from medseg.report.pictures import may_be_shown, slice_row
 from medseg.training import Checkpoints
 
 

@@ -19,8 +19,8 @@ from medseg import InputError, evaluate
 from medseg.bundle import run_bundle
 from medseg.cases import find_cases
 from medseg.evaluation import evaluate_cases, find_references
+from medseg.evaluation.summary import over_labels, summarize
 from medseg.metrics import DEFAULT_METRICS, HD95_DEFINITIONS, METRICS, compare, lower_is_better
-from medseg.summary import over_labels, summarize
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 AFFINE = np.diag([1, 1, 2, 1.0])
@@ -481,7 +481,7 @@ def test_any_file_name_is_a_case(tmp_path):
 def test_no_older_report_stays_beside_new_numbers(folders, monkeypatch):
     judged(folders)
     (folders / "predictions/good.nii.gz").unlink()
-    monkeypatch.setattr("medseg.evaluation_files.write_report", lambda *_, **__: 1 / 0)  # as if killed there
+    monkeypatch.setattr("medseg.evaluation.files.write_report", lambda *_, **__: 1 / 0)  # as if killed there
     with pytest.raises(ZeroDivisionError):
         judged(folders)
     assert json.loads((folders / "out/summary.json").read_text())["mean"]["n"] == 1

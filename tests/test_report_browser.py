@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from report_cases import AFFINE, judge_one, judge_two, unpack, volumes
 
-from medseg import pictures
-from medseg.scenes import Views, prepare
+from medseg.report import pictures
+from medseg.report.scenes import Views, prepare
 
 # Left, right, top, bottom, as radiologists look.
 LETTERS = {"axial": "RLAP", "coronal": "RLSI", "sagittal": "APSI"}

@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 from report_cases import AFFINE, unpack, volumes
 
-from medseg import pictures
-from medseg.report import distributions, evidence, worst_first
+from medseg.report import distributions, evidence, pictures, worst_first
 from medseg.report.evidence import gather, pack, strides
-from medseg.scenes import Views, prepare
+from medseg.report.scenes import Views, prepare
 
 
 @pytest.mark.parametrize("many", [False, True])

@@ -11,14 +11,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from medseg import pictures
-from medseg.metric_table import lower_is_better
-from medseg.pictures import may_be_shown
+from medseg.metrics.table import lower_is_better
+from medseg.report import pictures
 from medseg.report.distributions import distribution
 from medseg.report.evidence import gather
 from medseg.report.findings import findings
 from medseg.report.numbers import case_number, direction, has, mean, metrics_of, number, shown, title
-from medseg.scenes import Scene, Views
+from medseg.report.pictures import may_be_shown
+from medseg.report.scenes import Scene, Views
 from medseg.write import atomic, write_text
 
 __all__ = ["Views", "may_be_shown", "write_report"]

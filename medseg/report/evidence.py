@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from medseg.pictures import png, strip, webp
-from medseg.scenes import Scene, Views, prepare, to_grey
+from medseg.report.pictures import png, strip, webp
+from medseg.report.scenes import Scene, Views, prepare, to_grey
 
 PICTURES_MIB, VOLUMES_MIB = 28, 12  # of the report's text; browsers and mail carry a file of this size
 MAX_VOXELS = 2_000_000  # of a volume for scrolling: CT at 512 x 512 is thinned out to this

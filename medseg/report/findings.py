@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from medseg.cases import PROBLEMS_SHOWN
-from medseg.metric_table import lower_is_better
+from medseg.metrics.table import lower_is_better
 
 LISTS = {
     "without_prediction": "References without a prediction, left out of all numbers",

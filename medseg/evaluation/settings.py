@@ -10,8 +10,8 @@ from typing import Any
 
 from medseg.cases import Case, some
 from medseg.errors import InputError
-from medseg.groups import Groups, read_groups
-from medseg.metric_table import DEFAULT_METRICS, check_hd95, check_metrics
+from medseg.evaluation.groups import Groups, read_groups
+from medseg.metrics.table import DEFAULT_METRICS, check_hd95, check_metrics
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medseg.case_comparison import Compared
 from medseg.cases import some
-from medseg.groups import NOT_GIVEN
+from medseg.evaluation.comparison import Compared
+from medseg.evaluation.groups import NOT_GIVEN
 
 
 def findings(

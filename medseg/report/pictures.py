@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from medseg.scenes import Scene, to_grey
+from medseg.report.scenes import Scene, to_grey
 
 # Okabe and Ito's colours, told apart by colour-blind readers too (Color Universal Design, 2008).
 ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (

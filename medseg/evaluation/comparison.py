@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.case_calibration import calibration_of, check_probabilities
 from medseg.cases import Case
-from medseg.evaluation_settings import Settings, check_tolerances
+from medseg.evaluation.calibration import calibration_of, check_probabilities
+from medseg.evaluation.settings import Settings, check_tolerances
 from medseg.label_maps import as_labels, check_ids, check_same_grid, ids_in, on_same_grid, reaches_outside, to_grid
 from medseg.metrics import compare
 from medseg.read import Volume, is_nifti, read_volume

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from nibabel.orientations import inv_ornt_aff
 from PIL import Image
 
-from medseg import pictures
-from medseg.pictures import GAP_INDEX, GREYS, label_colours, overlay, png, poster, slice_row, strip
-from medseg.scenes import AXES_SHOWN, MARGIN_MM, Views, prepare
+from medseg.report import pictures
+from medseg.report.pictures import GAP_INDEX, GREYS, label_colours, overlay, png, poster, slice_row, strip
+from medseg.report.scenes import AXES_SHOWN, MARGIN_MM, Views, prepare
 
 DIRECTIONS = np.array(
     [[-1, 0, 0], [0, -1, 0], [0, 0, -1]]

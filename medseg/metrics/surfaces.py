@@ -2,7 +2,7 @@
 
 A surface is either the boundary voxels of a mask (a face neighbour is outside, and what lies beyond the array is),
 or its surface elements: the corners between voxels whose 2×2×2 neighbourhood the mask neither fills nor
-leaves empty, each with the area of the piece of surface that passes there (`medseg.surface_areas`).
+leaves empty, each with the area of the piece of surface that passes there (`medseg.metrics.surface_areas`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medseg.label_pairs import CHUNK, Pair
-from medseg.nearest import nearest_mm
-from medseg.surface_areas import surface_areas
+from medseg.metrics.label_pairs import CHUNK, Pair
+from medseg.metrics.nearest import nearest_mm
+from medseg.metrics.surface_areas import surface_areas
 
 THREADS = min(8, os.cpu_count() or 1)
 WORTH_THREADS = 1 << 20  # voxels of a pair; starting threads takes longer than comparing a small one
@@ -45,7 +45,8 @@ def distances_by_code(
     Parameters
     ----------
     pair
-        The maps, padded by at least 2 voxels and one more than `medseg.nearest.reach`: elements lie one beyond.
+        The maps, padded by at least 2 voxels and one more than `medseg.metrics.nearest.reach`: elements lie
+        one beyond.
     codes
         Values of the maps, each in both.
     spacing_mm

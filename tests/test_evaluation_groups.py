@@ -3,7 +3,7 @@
 import pytest
 
 from medseg.errors import InputError
-from medseg.groups import MOST_VALUES, NOT_GIVEN, members, read_groups
+from medseg.evaluation.groups import MOST_VALUES, NOT_GIVEN, members, read_groups
 
 CASES = ["a", "b", "c"]
 

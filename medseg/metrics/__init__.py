@@ -1,6 +1,6 @@
 """Overlap, volume and surface distance of two label maps: pure functions on arrays, any number of labels.
 
-Definitions, sources and the values for empty masks stand in `medseg.metric_table` and
+Definitions, sources and the values for empty masks stand in `medseg.metrics.table` and
 ``docs/reference/metrics.md``.
 """
 
@@ -12,8 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medseg.label_pairs import count, cropped_masks, lay_out
-from medseg.metric_table import (
+from medseg.metrics.label_pairs import count, cropped_masks, lay_out
+from medseg.metrics.nearest import reach
+from medseg.metrics.surface_metrics import distance_metrics
+from medseg.metrics.surfaces import Directed, distances_by_code
+from medseg.metrics.table import (
     BOUNDARY_WIDTH_MM,
     COMPUTED,
     DEFAULT_METRICS,
@@ -28,9 +31,6 @@ from medseg.metric_table import (
     nsd_tolerance_mm,
     row,
 )
-from medseg.nearest import reach
-from medseg.surface_metrics import distance_metrics
-from medseg.surfaces import Directed, distances_by_code
 
 __all__ = [
     "DEFAULT_METRICS",
@@ -133,7 +133,7 @@ def compare(
         if on_masks:
             values |= _mask_metrics(masks.get(code), metrics, spacing_mm, boundary_width_mm)
         if probabilities and "ece" in metrics:
-            from medseg.calibration import calibration_error
+            from medseg.metrics.calibration import calibration_error
 
             values["ece"] = calibration_error(probabilities[label], reference == label)
         values |= _values_of_empty(counts[label], metrics, diagonal_mm)
@@ -237,16 +237,16 @@ def _mask_metrics(
     if masks is None:
         return values
     if not set(metrics).isdisjoint(OF_LESIONS):
-        from medseg.lesions import match_lesions
+        from medseg.metrics.lesions import match_lesions
 
         values |= match_lesions(*masks)
     if all(mask.any() for mask in masks):
         if "boundary_iou" in metrics:
-            from medseg.boundaries import boundary_iou
+            from medseg.metrics.boundaries import boundary_iou
 
             values["boundary_iou"] = boundary_iou(*masks, spacing_mm, boundary_width_mm)
         if "cldice" in metrics:
-            from medseg.centrelines import centreline_dice
+            from medseg.metrics.centrelines import centreline_dice
 
             values["cldice"] = centreline_dice(*masks)
     return values

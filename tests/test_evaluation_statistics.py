@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from medseg.statistics import compare_pairs, describe, holm
+from medseg.evaluation.statistics import compare_pairs, describe, holm
 
 NAN = math.nan
 

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from medseg.boundaries import boundary_band, boundary_iou
+from medseg.metrics.boundaries import boundary_band, boundary_iou
 
 SPACINGS = st.lists(st.sampled_from([0.5, 0.7, 1.0, 3.0]), min_size=3, max_size=3)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from medseg.case_comparison import Compared
-from medseg.evaluation_settings import Settings
-from medseg.groups import Groups, members
+from medseg.evaluation.comparison import Compared
+from medseg.evaluation.groups import Groups, members
+from medseg.evaluation.settings import Settings
+from medseg.evaluation.statistics import PAIRED_POLICY, POLICY, compare_pairs, describe, holm
 from medseg.metrics import compare, definitions, empty_cases
-from medseg.statistics import PAIRED_POLICY, POLICY, compare_pairs, describe, holm
 
 
 def table_of(compared: Sequence[Compared], labels: Sequence[int], settings: Settings) -> np.ndarray:
@@ -104,7 +104,7 @@ def definitions_of(settings: Settings) -> dict[str, str]:
     """Return each metric's definition, with the settings in it."""
     texts = definitions(settings.metrics, hd95=settings.hd95, tolerance_mm=settings.tolerance_mm)
     if "ece" in texts:
-        from medseg.case_calibration import DOMAIN
+        from medseg.evaluation.calibration import DOMAIN
 
         texts["ece"] += f", {DOMAIN}"
     return texts

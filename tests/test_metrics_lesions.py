@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label
 
-from medseg.lesions import match_lesions
+from medseg.metrics.lesions import match_lesions
 
 
 def drawn(text):

@@ -10,7 +10,7 @@ from monai.losses import SoftclDiceLoss
 from monai.losses.cldice import soft_skel
 from scipy.ndimage import gaussian_filter
 
-from medseg.centrelines import centreline_dice, skeleton
+from medseg.metrics.centrelines import centreline_dice, skeleton
 
 
 def masks(seed, shape):

@@ -66,7 +66,7 @@ def nearest_mm(
     spacing_mm, shape, steps
         Spacing and length of each axis, and how many positions the next voxel along it is away.
     scratch
-        False everywhere, as long as a map of `medseg.label_pairs`; left as it was found.
+        False everywhere, as long as a map of `medseg.metrics.label_pairs`; left as it was found.
     """
     near = ball(spacing_mm)
     flat = near.offsets @ np.array(steps)

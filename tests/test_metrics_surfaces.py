@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
-from medseg.label_pairs import lay_out
-from medseg.nearest import REACH, ball, nearest_mm, reach
-from medseg.surface_areas import surface_areas
-from medseg.surface_metrics import distance_metrics
-from medseg.surfaces import Directed, boundary_voxels, surface_elements
+from medseg.metrics.label_pairs import lay_out
+from medseg.metrics.nearest import REACH, ball, nearest_mm, reach
+from medseg.metrics.surface_areas import surface_areas
+from medseg.metrics.surface_metrics import distance_metrics
+from medseg.metrics.surfaces import Directed, boundary_voxels, surface_elements
 
 LABELS = (1, 2, 3)
 

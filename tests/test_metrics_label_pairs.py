@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from test_metrics import DISTANCES, label_map
 
-from medseg import surfaces
-from medseg.metrics import HD95_DEFINITIONS, compare
+from medseg.metrics import HD95_DEFINITIONS, compare, surfaces
 
 
 @pytest.mark.parametrize("definition", HD95_DEFINITIONS)

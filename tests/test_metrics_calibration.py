@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.metrics import CalibrationErrorMetric
 
-from medseg import calibration
-from medseg.calibration import calibration_error
+from medseg.metrics import calibration
+from medseg.metrics.calibration import calibration_error
 
 
 def test_by_hand():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from medseg.surfaces import Directed
+from medseg.metrics.surfaces import Directed
 
 ROUNDING = 1e-6  # NIfTI stores spacings as float32: three voxels of 0.3 mm must lie within 0.9 mm
 
@@ -21,7 +21,7 @@ def distance_metrics(
     ours, theirs
         Distances of the prediction's surface to the reference's and back, neither empty.
     hd95
-        One of `medseg.metric_table.HD95_DEFINITIONS`; with ``area-weighted`` both have areas.
+        One of `medseg.metrics.table.HD95_DEFINITIONS`; with ``area-weighted`` both have areas.
     tolerances_mm
         By name: the largest distance that counts as agreement.
     """

@@ -9,17 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import medseg
-from medseg.case_comparison import PREDICTIONS, Compared, on_grid_of, read_labels
 from medseg.cases import Case
 from medseg.errors import InputError
-from medseg.evaluation_notes import findings, warnings_of
-from medseg.evaluation_settings import Settings
-from medseg.groups import Groups
+from medseg.evaluation.comparison import PREDICTIONS, Compared, on_grid_of, read_labels
+from medseg.evaluation.groups import Groups
+from medseg.evaluation.notes import findings, warnings_of
+from medseg.evaluation.provenance import folder_name, made_by, versions
+from medseg.evaluation.settings import Settings
+from medseg.evaluation.summary import (
+    definitions_of,
+    differences,
+    policy_of,
+    rows_of,
+    summarize,
+    summarize_groups,
+    table_of,
+)
 from medseg.label_maps import on_same_grid
-from medseg.provenance import folder_name, made_by, versions
 from medseg.read import read_volume
 from medseg.report import Views, may_be_shown, write_report
-from medseg.summary import definitions_of, differences, policy_of, rows_of, summarize, summarize_groups, table_of
 from medseg.write import write_csv, write_json
 from medseg.write.files import sweep
 

@@ -11,11 +11,11 @@ from threading import Event
 from typing import Any
 
 from medseg.bundle import label_names, read_metadata, run_bundle
-from medseg.case_comparison import PREDICTIONS, Compared, compare_case
 from medseg.cases import LAYOUTS, Case, find_cases, lists_cases, some
 from medseg.errors import InputError
-from medseg.evaluation_files import write_evaluation
-from medseg.evaluation_settings import Settings, check_call, check_tolerances
+from medseg.evaluation.comparison import PREDICTIONS, Compared, compare_case
+from medseg.evaluation.files import write_evaluation
+from medseg.evaluation.settings import Settings, check_call, check_tolerances
 
 log = logging.getLogger(__name__)
 THREADS = 2
