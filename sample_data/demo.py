@@ -33,10 +33,9 @@ def main() -> None:
         start = time.monotonic()
         subprocess.run([str(Path(sys.executable).parent / program), *arguments], cwd=ROOT, check=True)
         seconds[step] = time.monotonic() - start
-    pictures = sorted(str(path.relative_to(ROOT)) for path in RUN.glob("evaluation/overlays/*"))
-    print("\nTensorBoard:  .venv/bin/tensorboard --logdir runs/demo/training/tensorboard")
+    print("\nreport:       runs/demo/evaluation/report.html")
+    print("TensorBoard:  .venv/bin/tensorboard --logdir runs/demo/training/tensorboard")
     print("label maps:   runs/demo/predictions")
-    print("pictures:     " + ", ".join(pictures))
     print("time:         " + ", ".join(f"{step} {spent:.0f} s" for step, spent in seconds.items()))
 
 

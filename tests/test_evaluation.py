@@ -396,18 +396,40 @@ def test_the_manifest_says_which_model_predicted(folders):
         summary = judged(folders, **how)
         return summary["provenance"]["bundle"], summary["warnings"]
 
-    assert evaluated(record("good"), record("poor")) == (made_by, [])
+    told = {**made_by, "known_from": "manifest.jsonl"}
+    assert evaluated(record("good"), record("poor")) == (told, [])
     found, (warning,) = evaluated(record("good"), record("poor"), bundle=BUNDLE)
-    assert found == made_by
+    assert found == told
     assert "another bundle" in warning
     found, (warning,) = evaluated(record("good"), record("poor", {**made_by, "version": "2"}))
     assert found is None
     assert "2 different models" in warning
     found, (warning,) = evaluated(record("good"), record("poor", digest="2" * 64))
-    assert found == made_by
+    assert found == told
     assert "not the file" in warning
     found, (warning,) = evaluated(record("good"))
     assert "not in the predictions' manifest.jsonl: poor" in warning
+    assert "predicted by x 1" in (folders / "out/report.html").read_text()
+
+
+def test_a_bundle_that_is_only_named_is_not_said_to_have_predicted(folders):
+    facts = judged(folders, bundle=BUNDLE)["provenance"]["bundle"]
+    assert (facts["name"], facts["known_from"]) == ("hippocampus_mr_unet3d", "--bundle")
+    text = (folders / "out/report.html").read_text()
+    assert "labels of hippocampus_mr_unet3d" in text
+    assert "predicted by" not in text
+
+
+def test_an_output_that_cannot_be_written_to_is_refused_before_comparing(folders, monkeypatch):
+    monkeypatch.setattr("medseg.evaluation.compare_case", lambda *_, **__: 1 / 0)
+    (folders / "file").write_text("mine")
+    for output in ("file", "file/below"):
+        with pytest.raises(InputError, match=r"OUTPUT_UNWRITABLE.*is a file"):
+            judged(folders, output=output)
+    assert (folders / "file").read_text() == "mine"
+    monkeypatch.setattr("os.access", lambda *_: False)  # tests may run as root, who may write anywhere
+    with pytest.raises(InputError, match=r"OUTPUT_UNWRITABLE.*may not be written to"):
+        judged(folders)
 
 
 def test_bundle_config_and_python_give_the_same_summary(tmp_path, weights):

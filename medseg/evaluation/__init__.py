@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -35,8 +36,8 @@ def evaluate_folders(
     Raises
     ------
     InputError
-        `CASES_MISSING_LABEL` for a prediction without a reference, `CONFIG_BAD_VALUE` for an `output` that holds
-        images, and what `evaluate_cases`, finding and reading refuse.
+        `CASES_MISSING_LABEL` for a prediction without a reference, what `check_output`, `evaluate_cases`,
+        finding and reading refuse.
     """
     check_output(output)
     folders = [predictions] if compare_with is None else [predictions, compare_with]
@@ -65,14 +66,18 @@ def readable(name: str) -> str:
 
 
 def check_output(output: str | Path) -> None:
-    """Refuse a folder that holds images and no evaluation: of three or four folders the last is written to.
+    """Refuse, before anything is compared, a folder that cannot be written to or holds images and no evaluation.
 
     Raises
     ------
     InputError
-        `CONFIG_BAD_VALUE`.
+        `OUTPUT_UNWRITABLE`; `CONFIG_BAD_VALUE`, since of three or four folders the last is written to.
     """
     folder = Path(output).expanduser()
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        found = "may not be written to" if there.is_dir() else "is a file"
+        raise InputError("OUTPUT_UNWRITABLE", f"{output}: {there} {found}; choose another folder")
     if not folder.exists() or (folder / "summary.json").exists():
         return
     try:

@@ -35,7 +35,8 @@ def made_by(
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Return the bundle that made these predictions, and what is doubtful about that.
 
-    The manifest beside the predictions says it best; where there is none, it is taken to be `bundle`.
+    The manifest beside the predictions says it. Where there is none, `bundle` is given for what it is, the one
+    that the labels' names are from.
 
     Parameters
     ----------
@@ -49,8 +50,8 @@ def made_by(
     Returns
     -------
     dict or None
-        ``name``, ``version``, ``weights_sha256``, ``metadata_sha256``; None where none is known, or
-        where several made the predictions.
+        ``name``, ``version``, ``weights_sha256``, ``metadata_sha256``, and ``known_from``: ``manifest.jsonl`` or
+        ``--bundle``. None where none is known, or where several made the predictions.
     list of str
         Warnings.
     """
@@ -59,7 +60,7 @@ def made_by(
     newest = {case: record for folder in folders for case, record in read_newest(folder).items()}
     records = {case: newest[case] for case in predictions if newest.get(case, {}).get("status") == "done"}
     if not records:
-        return given, []
+        return (given and {**given, "known_from": "--bundle"}), []
     found = {repr(record.get("bundle")): record.get("bundle") for record in records.values()}
     notes = []
     changed = [case for case, record in records.items() if not _is_recorded(record, hashes[case])]
@@ -74,7 +75,7 @@ def made_by(
     (recorded,) = found.values()
     if given and recorded and any(recorded.get(key) != given[key] for key in ("name", "metadata_sha256")):
         notes.append("the predictions' manifest.jsonl names another bundle, or another state of it, than --bundle")
-    return recorded, notes
+    return (recorded and {**recorded, "known_from": "manifest.jsonl"}), notes
 
 
 def _is_recorded(record: Mapping[str, Any], digest: str) -> bool:
