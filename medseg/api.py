@@ -161,7 +161,8 @@ def evaluate(
     ------
     InputError
         `CASES_EMPTY`, `CASES_MISSING_LABEL`, `CONFIG_BAD_VALUE`, `GEOMETRY_LABEL_GRID`, `GROUPS_BAD_TABLE`,
-        `LABEL_NOT_INTEGER`, `LABEL_UNKNOWN_ID`, `PROBABILITIES_MISSING`, and what finding and reading refuse.
+        `LABEL_NOT_INTEGER`, `LABEL_UNKNOWN_ID`, `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`, `PROBABILITIES_MISSING`,
+        and what finding and reading refuse.
     """
     from medseg.evaluation import evaluate_folders
 

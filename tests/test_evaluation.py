@@ -19,6 +19,7 @@ from medseg import InputError, evaluate
 from medseg.bundle import run_bundle
 from medseg.cases import find_cases
 from medseg.evaluation import evaluate_cases, find_references
+from medseg.evaluation.files import model_names
 from medseg.evaluation.summary import over_labels, summarize
 from medseg.metrics import DEFAULT_METRICS, HD95_DEFINITIONS, METRICS, compare, lower_is_better
 
@@ -152,6 +153,10 @@ def test_output_must_come_last(folders):
         told.append(str(caught.value))
         assert sorted((folders / output).rglob("*")) == before
     assert "good, poor" in told[0]
+    (folders / "predictions/summary.json").write_text("{}")  # nnU-Net's own, beside its predictions
+    with pytest.raises(InputError, match="OUTPUT comes last"):
+        judged(folders, output="predictions")
+    assert (folders / "predictions/summary.json").read_text() == "{}"
     judged(folders)
     judged(folders)  # a folder that was evaluated into
     (folders / "empty").mkdir()
@@ -336,6 +341,19 @@ def test_two_models_are_compared_on_the_cases_that_both_predict(folders, save):
     assert set(summary["provenance"]["sha256"]["good"]) == {"prediction", "second", "reference"}
     alone = judged(folders, output="alone", bundle=BUNDLE)
     assert alone["labels"] == summary["labels"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        (["/runs/a/1.nii.gz", "/runs/b/1.nii.gz"], ["a", "b"]),
+        (["a/1.nii.gz", "b/1.nii.gz"], ["a", "b"]),
+        (["/runs/new/out/1.nii.gz", "/new/out/1.nii.gz"], ["runs/new/out", "new/out"]),
+        (["/out/1.nii.gz", "/out/1.nii.gz"], ["out (1)", "out (2)"]),
+    ],
+)
+def test_models_are_named_by_what_tells_their_folders_apart(paths, names):
+    assert model_names([[path] for path in paths]) == names
 
 
 def test_a_model_against_itself_differs_in_nothing(folders):

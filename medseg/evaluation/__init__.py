@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,6 @@ from medseg.evaluation.comparison import PREDICTIONS, Compared, compare_case
 from medseg.evaluation.files import write_evaluation
 from medseg.evaluation.settings import Settings, check_call, check_tolerances
 
-log = logging.getLogger(__name__)
 THREADS = 2
 
 
@@ -78,7 +76,9 @@ def check_output(output: str | Path) -> None:
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         found = "may not be written to" if there.is_dir() else "is a file"
         raise InputError("OUTPUT_UNWRITABLE", f"{output}: {there} {found}; choose another folder")
-    if not folder.exists() or (folder / "summary.json").exists():
+    ours = ("cases.csv", "summary.json")  # nnU-Net leaves a summary.json beside its predictions
+    evaluated = all((folder / name).exists() for name in ours)
+    if not folder.exists() or evaluated:
         return
     try:
         held = find_cases(folder)

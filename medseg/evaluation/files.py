@@ -86,9 +86,10 @@ def write_evaluation(
 
 def model_names(predictions: Sequence[Sequence[str]]) -> list[str]:
     """Return a short name for each model: its folder's, with as much of the path as tells two apart."""
-    folders = [Path(paths[0]).parent for paths in predictions]
-    for depth in range(1, max(len(folder.parts) for folder in folders)):
-        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+    folders = [Path(paths[0]).absolute().parent for paths in predictions]
+    steps = [folder.parts[1:] for folder in folders]  # without the root
+    for depth in range(1, max(map(len, steps)) + 1):
+        names = ["/".join(its[-depth:]) for its in steps]
         if len(set(names)) == len(names):
             return names
     return [f"{folder.name} ({place})" for place, folder in enumerate(folders, start=1)]
