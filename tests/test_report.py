@@ -213,6 +213,7 @@ def test_file_names_are_plain():
     assert file_name(HOSTILE) == "_script_document.title_taken_script_"
     assert file_name("../" * 3) == ".._.._.._"
     assert len(file_name("ä" * 300)) == 100
+    assert file_name("肝" * 300) == "肝" * 66  # 198 bytes
 
 
 def test_an_installed_package_has_the_template(tmp_path):

@@ -10,6 +10,7 @@ from report_cases import AFFINE, unpack, volumes
 
 from medseg.report import distributions, evidence, pictures, worst_first
 from medseg.report.evidence import gather, pack, strides
+from medseg.report.numbers import number
 from medseg.report.scenes import Views, prepare
 
 
@@ -89,6 +90,12 @@ def test_the_worst_case_comes_first_and_one_without_a_value_last():
     assert listed[3]["models"][None] == {"means": {"dice": None, "hd95_mm": None}, "worst": None}
     by_distance = worst_first(cases, rows, [None], ["hd95_mm"])
     assert [case["id"] for case in by_distance] == ["a", "d", "b", "c"]
+
+
+@pytest.mark.parametrize("column", ["p_stage", "nsd_before", "centre"])
+def test_counts_are_whole_whatever_the_column_of_groups_is_called(column):
+    summary = {"groups": {column: {"T2": {"mean": {"n": 12}}}}}
+    assert ">12</data>" in number(summary, "groups", column, "T2", "mean", "n")
 
 
 @pytest.mark.parametrize("metric", ["dice", "hd95_mm", "volume_error_ml"])

@@ -70,7 +70,7 @@ def write_report(
 
     evidence = gather([by_id[case["id"]] for case in listed], read, show=show, names=names, draw=draw)
     for old in (output / "overlays").glob("worst_[0-9]*_*.png"):  # an earlier evaluation's
-        old.unlink()
+        old.unlink(missing_ok=True)
     for name, place in worst.items():
         if name in evidence and evidence[name].poster:
             with atomic(output / "overlays" / f"worst_{place}_{file_name(name)}.png") as part:
@@ -169,8 +169,8 @@ def _caption(model: str | None, means: Mapping[str, float | None], main: Sequenc
 
 
 def file_name(case: str) -> str:
-    """Return a case's id as a part of a file's name."""
-    return re.sub(r"[^\w.-]+", "_", case)[:100]
+    """Return a case's id as a part of a file's name, which may have 255 bytes in all."""
+    return re.sub(r"[^\w.-]+", "_", case)[:100].encode()[:200].decode(errors="ignore")
 
 
 def _differences(summary: Mapping[str, Any], main: Sequence[str]) -> list[dict[str, Any]]:

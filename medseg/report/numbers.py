@@ -65,10 +65,10 @@ def shown(value: float | None, name: str) -> str:
     """Return a value's text: counts whole, millimetres and millilitres to 2 digits, other measures and p to 3."""
     if value is None:
         return NOTHING
+    if isinstance(value, int):  # before p: a column of subgroups may be called p_stage
+        return str(value)
     if name.startswith("p_"):
         return f"{value:.3f}" if value >= SMALLEST_P else f"< {SMALLEST_P}"
-    if isinstance(value, int):
-        return str(value)
     if not name:  # a setting
         return f"{value:g}"
     digits = 2 if name.startswith("lesions") or name.endswith(("_mm", "_ml")) else 3
