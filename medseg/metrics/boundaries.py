@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-BOUNDARY_WIDTH_MM = 2.0
+from medseg.metrics.table import BOUNDARY_WIDTH_MM
+
 ROUNDING_MM = 1e-5  # spacings come from float32 affines: 2 x 0.7 mm must lie within a width of 1.4 mm
 
 
