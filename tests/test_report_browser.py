@@ -144,6 +144,13 @@ fire(find, new Event("input"));
 note("found", document.querySelectorAll(".cases tbody:not([hidden])").length);
 document.getElementById("pictures").click();
 note("bare", getComputedStyle(document.querySelector("tr.picture")).display);
+for (const [on, event] of [  // as a hand does while the first case is still being unpacked
+  [".stage", new WheelEvent("wheel", { deltaY: 5, cancelable: true })],
+  ["#slice", new PointerEvent("pointermove")],
+  ["#profile", new MouseEvent("click")],
+  ["#position", new Event("input")],
+  ["#viewer-case", new Event("change")],
+]) fire(document.querySelector(on), event);
 location.hash = "#case=case+3&axis=axial&slice=4";
 setTimeout(() => {
   note("opened", where());

@@ -9,7 +9,7 @@
   const SIDES = ["left", "right", "top", "bottom"];
   const colour = (rgb, alpha = 1) => `rgb(${rgb.join(" ")} / ${alpha})`;
   let unpacked = {}, turns = 0;
-  let shown = null; // { volume, place, axis, slice, model }
+  let shown = null; // { volume, place, axis, slice, model }; null until the first case is unpacked
 
   const inflate = async (text) => {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -173,7 +173,8 @@
     });
   };
 
-  const goTo = (slice, axis = shown.axis, model = shown.model) => {
+  const goTo = (slice, axis = shown?.axis, model = shown?.model) => {
+    if (!shown) return;
     const cut = PLANES[axis][0], { facts } = shown.volume;
     if (!shown.wrong || axis !== shown.axis || model !== shown.model) {
       shown.wrong = wrongBySlice(shown.volume, cut, model);
@@ -228,7 +229,7 @@
 
   volumes.cases.forEach((facts, place) => one("#viewer-case").append(new Option(facts.id, place)));
   one("#viewer-case").addEventListener("change", (event) => {
-    open(Number(event.target.value), { axis: shown.axis, model: shown.model });
+    open(Number(event.target.value), { axis: shown?.axis, model: shown?.model });
   });
   one("#open-viewer").addEventListener("click", () => open(0));
   one("#viewer-close").addEventListener("click", () => dialog.close());
@@ -241,12 +242,13 @@
   });
   slider.addEventListener("input", () => goTo(slider.value - 1));
   profile.addEventListener("click", (event) => {
+    if (!shown) return;
     const room = profile.getBoundingClientRect();
     goTo(Math.floor(((event.clientX - room.left) / room.width) * shown.wrong.length));
   });
   one(".stage").addEventListener("wheel", (event) => {
     event.preventDefault();
-    goTo(shown.slice + Math.sign(event.deltaY));
+    if (shown) goTo(shown.slice + Math.sign(event.deltaY));
   }, { passive: false });
   dialog.addEventListener("keydown", (event) => {
     if (!shown || event.target.matches("select, input")) return;
@@ -256,6 +258,7 @@
     goTo(shown.slice + move);
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (!shown) return;
     const { volume: { facts, reference, predictions }, axis, slice, model } = shown;
     const [cut, across, down] = PLANES[axis], room = canvas.getBoundingClientRect();
     const place = [0, 0, 0];
