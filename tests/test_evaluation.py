@@ -196,6 +196,21 @@ def test_same_inputs_same_bytes_in_any_order(folders):
         assert first == (folders / "again" / name).read_bytes() == (folders / "turned" / name).read_bytes(), name
 
 
+def test_two_cases_of_one_name_are_refused(folders):
+    """Hashes, subgroups and pictures go by the name: the second would take the first one's place."""
+    cases = [
+        {
+            "id": "same",
+            "label": str(folders / f"data/labels/{n}.nii.gz"),
+            "prediction": str(folders / f"predictions/{n}.nii.gz"),
+        }
+        for n in ("good", "poor")
+    ]
+    with pytest.raises(InputError, match="CASES_DUPLICATE_ID: several cases are called same"):
+        evaluate_cases(cases, folders / "out")
+    assert not (folders / "out").exists()
+
+
 MASKS = st.integers(0, 10**6).map(lambda seed: np.random.default_rng(seed).integers(0, 3, (4, 5, 3)))
 JUDGED = tuple(name for name in METRICS if lower_is_better(name) is not None and name not in ("ece", "cldice"))
 

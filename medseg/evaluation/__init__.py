@@ -180,8 +180,9 @@ def evaluate_cases(
     Raises
     ------
     InputError
-        `CASES_EMPTY`, `CONFIG_BAD_VALUE`, `GROUPS_BAD_TABLE`, and what is wrong with the first case that cannot be
-        compared (see `compare_case`), naming the others: numbers of the rest alone would look like those of all.
+        `CASES_DUPLICATE_ID`, `CASES_EMPTY`, `CONFIG_BAD_VALUE`, `GROUPS_BAD_TABLE`, and what is wrong with the
+        first case that cannot be compared (see `compare_case`), naming the others: numbers of the rest alone would
+        look like those of all.
     """
     cases = sorted(({**case, "id": readable(case["id"])} for case in cases), key=lambda case: case["id"])
     settings, grouped, shown = check_call(cases, groups=groups, show=show, **how)

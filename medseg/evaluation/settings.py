@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,15 @@ def check_call(
     Raises
     ------
     InputError
-        `CASES_EMPTY`, `CONFIG_BAD_VALUE`, `FILE_MISSING`, `GROUPS_BAD_TABLE`.
+        `CASES_DUPLICATE_ID`, `CASES_EMPTY`, `CONFIG_BAD_VALUE`, `FILE_MISSING`, `GROUPS_BAD_TABLE`.
     """
     settings = checked(**how)
     if not cases:
         raise InputError("CASES_EMPTY", "there is no case to evaluate; give a folder of predictions")
     ids = sorted(case["id"] for case in cases)
+    twice = [name for name, after in pairwise(ids) if name == after]
+    if twice:
+        raise InputError("CASES_DUPLICATE_ID", f"several cases are called {some(twice)}; rename them")
     shown = [show] if isinstance(show, str) else list(show)
     strangers = [name for name in shown if name not in ids]
     if strangers:
