@@ -164,5 +164,5 @@ def largest_differences(n: int) -> tuple[dict[tuple[str, str, str], float], dict
                 for name, value in values.items():
                     difference = abs(value - ours[definition][name])
                     key = tool, definition, name
-                    worst[key] = max(worst.get(key, 0.0), difference)
+                    worst[key] = float(np.maximum(worst.get(key, 0.0), difference))  # NaN stays NaN
     return worst, kinds
