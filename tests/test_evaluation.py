@@ -484,6 +484,8 @@ def test_bundle_config_and_python_give_the_same_summary(tmp_path, weights):
     )
     assert by_config == by_python
     assert by_config["labels"]["1"]["ece"]["n"] == 4
+    probable = hashlib.sha256((tmp_path / "out/predictions/mr_16.probabilities.npz").read_bytes()).hexdigest()
+    assert by_config["provenance"]["sha256"]["mr_16"]["prediction_probabilities"] == probable
     with pytest.raises(InputError, match="CONFIG_BAD_VALUE"):
         run_bundle(BUNDLE, "evaluating", dataset_dir=str(SAMPLES / "mr_held_back"), subset="all", hd95="mean")
 

@@ -64,7 +64,9 @@ def compare_case(
         if only_check:
             continue
         values = _compare(there, wanted, reference.spacing_mm, labels, settings)
+        hashes = {key: _sha256(prediction), "reference": _sha256(reference)}
         if "ece" in settings.metrics:
+            hashes[f"{key}_probabilities"] = sha256_of(check_probabilities(case[key]))
             errors = calibration_of(case[key], wanted, reference.affine, labels)
             values = {
                 i: {m: ({"ece": errors[i]} | by_metric)[m] for m in settings.metrics}
@@ -77,7 +79,7 @@ def compare_case(
                 reference_ids=wanted_ids,
                 resampled=moved,
                 outside=moved and reaches_outside(wanted.shape, reference.affine, found.shape, prediction.affine),
-                sha256={key: _sha256(prediction), "reference": _sha256(reference)},
+                sha256=hashes,
             )
         )
     return compared
