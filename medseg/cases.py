@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +104,17 @@ def _images_in(folder: Path) -> list[Case]:
     for path in dicom_folders(folder):
         cases.append({"id": "_".join(path.relative_to(folder).parts), "image": str(path)})
     return cases
+
+
+def images_near(folder: Path) -> list[str]:
+    """Return the names of images right in a folder or its ``labels/`` and the like, and of DICOM folders there.
+
+    It looks no deeper, so that a folder of anything is told in a moment.
+    """
+    within = [folder, *(folder / name for layout in LAYOUTS for name in layout if (folder / name).is_dir())]
+    entries = [path for near in within for path in near.iterdir() if os.access(path, os.R_OK)]
+    images = {path.name for path in entries if path.is_file() and (is_readable(path) or looks_like_dicom(path))}
+    return sorted(images | {path.name for path in entries if path.is_dir() and _holds_dicom(path)})
 
 
 def dicom_folders(folder: Path) -> list[Path]:

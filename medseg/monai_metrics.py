@@ -47,8 +47,8 @@ class SegmentationMetric(CumulativeIterationMetric):
     Raises
     ------
     ValueError
-        An unknown metric; when called: no spacing, a shape or number of channels that does not fit, one-hot
-        channels that overlap, or one channel with other than whole numbers.
+        An unknown metric, no label, or two of one name. When called: no spacing, a shape or number of channels
+        that does not fit, one-hot channels that overlap, or one channel with other than whole numbers.
     """
 
     def __init__(
@@ -65,6 +65,8 @@ class SegmentationMetric(CumulativeIterationMetric):
             raise ValueError("ece needs probabilities: use medseg.metrics.compare, or leave it out")
         names = labels if isinstance(labels, Mapping) else {i: str(i) for i in labels}
         self.labels = {int(i): name for i, name in names.items() if int(i) != 0}
+        if len(set(self.labels.values())) != len(self.labels) or not self.labels:
+            raise ValueError(f"labels {labels}: at least one beside 0, the background, each with its own name")
         self.metrics = tuple(dict.fromkeys([*metrics, "dice"]))
         self.largest_component = largest_component
         self.settings = settings

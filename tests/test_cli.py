@@ -116,9 +116,9 @@ def test_evaluate_two_models(folders):
     [
         (("--metric", "dices"), "dices"),
         (("--hd95", "95"), "directed-max, area-weighted, pooled"),
-        (("--tolerance-mm", "0"), "above 0"),
+        (("--tolerance-mm", "-1"), "0 or more"),
         (("--tolerance-mm", "wide"), "'wide'"),
-        (("--tolerance-mm", "1=1", "--tolerance-mm", "2"), "above 0"),
+        (("--tolerance-mm", "1=1", "--tolerance-mm", "2"), "0 or more"),
         (("--tolerance-mm", "1=1"), "label 2"),
         (("--show", "nobody"), "there are mr_16"),
         (("more", "than", "four"), "6 folders were given"),

@@ -114,12 +114,11 @@ def test_wrong_inputs_are_refused_and_nothing_is_written(folders, save):
     [
         ({"metrics": ["dicee"]}, "dicee"),
         ({"hd95": "mean"}, "directed-max, area-weighted, pooled"),
-        ({"tolerance_mm": 0}, "above 0"),
-        ({"tolerance_mm": -1.0}, "above 0"),
+        ({"tolerance_mm": -1.0}, "0 or more"),
         ({"tolerance_mm": "wide"}, "wide"),
-        ({"tolerance_mm": math.nan}, "above 0"),
+        ({"tolerance_mm": math.nan}, "0 or more"),
         ({"tolerance_mm": {1: 1.0}}, "label 2"),
-        ({"tolerance_mm": {}}, "above 0"),
+        ({"tolerance_mm": {}}, "0 or more"),
         ({"show": ["nobody"]}, "nobody"),
     ],
 )
@@ -144,6 +143,19 @@ def test_one_error_names_every_case_with_a_problem(folders, save):
     assert "case_8 (FILE_UNREADABLE)" in told
 
 
+def test_output_may_be_a_folder_with_images_far_below(folders):
+    (folders / "project/studies/mr").mkdir(parents=True)
+    shutil.copytree(SAMPLES / "mr_held_back/images/mr_19", folders / "project/studies/mr/series")
+    assert judged(folders, output="project")["mean"]["n"] == 2
+    with pytest.raises(InputError, match="OUTPUT comes last"):
+        judged(folders, output="project/studies/mr")
+
+
+def test_a_tolerance_of_zero_is_one(folders):
+    assert judged(folders, tolerance_mm=0, metrics=["nsd_0mm"])["policy"]["tolerance_mm"] == 0
+    assert all(row["nsd"] == row["nsd_0mm"] for row in rows_of(folders / "out"))
+
+
 def test_output_must_come_last(folders):
     told = []
     for output in ("data", "data/labels", "predictions"):
@@ -152,7 +164,7 @@ def test_output_must_come_last(folders):
             judged(folders, references="data/labels", output=output)
         told.append(str(caught.value))
         assert sorted((folders / output).rglob("*")) == before
-    assert "good, poor" in told[0]
+    assert "good.nii.gz, poor.nii.gz" in told[0]
     (folders / "predictions/summary.json").write_text("{}")  # nnU-Net's own, beside its predictions
     with pytest.raises(InputError, match="OUTPUT comes last"):
         judged(folders, output="predictions")

@@ -265,3 +265,9 @@ def test_on_a_gpu():
     on_cpu(scores, references, spacing=SPACING_MM)
     on_gpu(as_meta(scores.cuda()), as_meta(references.cuda()))
     assert on_gpu.aggregate() == on_cpu.aggregate()
+
+
+@pytest.mark.parametrize("labels", [[0], {}, {1: "same", 2: "same"}])
+def test_labels_that_no_number_could_be_told_by_are_refused(labels):
+    with pytest.raises(ValueError, match="each with its own name"):
+        SegmentationMetric(labels)

@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any
 
 from medseg.bundle import label_names, read_metadata, run_bundle
-from medseg.cases import LAYOUTS, Case, find_cases, lists_cases, some
+from medseg.cases import LAYOUTS, Case, find_cases, images_near, lists_cases, some
 from medseg.errors import InputError
 from medseg.evaluation.comparison import PREDICTIONS, Compared, compare_case
 from medseg.evaluation.files import write_evaluation
@@ -73,22 +73,19 @@ def check_output(output: str | Path) -> None:
     """
     folder = Path(output).expanduser()
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+    if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
         found = "may not be written to" if there.is_dir() else "is a file"
         raise InputError("OUTPUT_UNWRITABLE", f"{output}: {there} {found}; choose another folder")
     ours = ("cases.csv", "summary.json")  # nnU-Net leaves a summary.json beside its predictions
     evaluated = all((folder / name).exists() for name in ours)
     if not folder.exists() or evaluated:
         return
-    try:
-        held = find_cases(folder)
-    except InputError as error:
-        if error.code == "CASES_EMPTY":
-            return
-        held = [{"id": error.code}]
+    held = images_near(folder)
+    if not held:
+        return
     raise InputError(
         "CONFIG_BAD_VALUE",
-        f"output {output} holds images ({some([case['id'] for case in held])}) and no evaluation; OUTPUT comes "
+        f"output {output} holds images ({some(held)}) and no evaluation; OUTPUT comes "
         "last (PREDICTIONS [PREDICTIONS_B] REFERENCES OUTPUT), and is a new folder or one that was evaluated into",
     )
 

@@ -54,13 +54,13 @@ def _tolerance(given: Any) -> float | dict[int, float]:
             {int(label): float(mm) for label, mm in given.items()} if isinstance(given, Mapping) else float(given)
         )
         values = list(tolerance.values()) if isinstance(tolerance, dict) else [tolerance]
-        if values and all(0 < mm < math.inf for mm in values) and not isinstance(given, bool):
+        if values and all(0 <= mm < math.inf for mm in values) and not isinstance(given, bool):
             return tolerance
     except (TypeError, ValueError):
         pass
     raise InputError(
         "CONFIG_BAD_VALUE",
-        f"tolerance_mm {given!r}: a number of mm above 0 is needed, or one for each label id such as {{1: 2.0}}",
+        f"tolerance_mm {given!r}: a number of mm, 0 or more, is needed, or one by label id as {{1: 2.0}}",
     )
 
 

@@ -11,7 +11,6 @@ from markupsafe import Markup, escape
 from medseg.metrics.table import lower_is_better
 
 MAIN = ("dice", "hd95_mm", "nsd")  # the ones a reader looks for first
-MAIN_AT_MOST = 3
 TITLES = {
     "dice": "Dice",
     "iou": "IoU",
@@ -57,8 +56,7 @@ def direction(metric: str) -> str:
 def metrics_of(summary: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Return all metrics of the summary, and those that come first."""
     metrics = [name for name, entry in summary["mean"].items() if isinstance(entry, Mapping)]
-    main = [name for name in MAIN if name in metrics]
-    return metrics, main or metrics[:MAIN_AT_MOST]
+    return metrics, [name for name in MAIN if name in metrics]
 
 
 def shown(value: float | None, name: str) -> str:
