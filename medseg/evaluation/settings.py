@@ -36,7 +36,7 @@ def checked(
     Raises
     ------
     InputError
-        `CONFIG_BAD_VALUE`: an unknown metric or definition of HD95, or a tolerance that is no positive number.
+        `CONFIG_BAD_VALUE`: an unknown metric or definition of HD95, or a tolerance that is negative or no number.
     """
     added = [metrics] if isinstance(metrics, str) else list(metrics or ())
     try:
