@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 
 
@@ -36,11 +37,18 @@ class CasesFailed(RuntimeError):
     exit_status = 1
 
 
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield `error` and what it was raised from, the first cause last; each once, even where they form a ring."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def cause_of(error: BaseException | None) -> InputError | CasesFailed | None:
     """Return the error of ours that `error` is or was raised from; MONAI wraps what a config raises."""
-    while error is not None and not isinstance(error, (InputError, CasesFailed)):
-        error = error.__cause__ or error.__context__
-    return error
+    return next((cause for cause in causes_of(error) if isinstance(cause, (InputError, CasesFailed))), None)
 
 
 def exit_cleanly() -> None:

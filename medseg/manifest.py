@@ -16,7 +16,7 @@ from traceback import walk_tb
 from typing import Any
 
 from medseg.cases import Case
-from medseg.errors import InputError, cause_of
+from medseg.errors import InputError, cause_of, causes_of
 from medseg.results import check_formats
 from medseg.write import append_line, sha256_of
 from medseg.write.files import check_writable, sweep
@@ -143,15 +143,19 @@ def failures_in(record: Record) -> Iterator[None]:
 
 
 def _what_and_where(error: BaseException) -> str:
-    """Return the first error's type and where it was raised; its text may quote a patient's name."""
-    places: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None:  # from the outermost call of ours to the one that raised
-        error = cause
-        places += [f"{frame.f_globals['__name__']}:{line}" for frame, line in walk_tb(error.__traceback__)]
-        cause = error.__cause__ or error.__context__
+    """Return the first error's type and where it was raised; its text may quote a patient's name.
+
+    Nothing raises here, whatever the error is: a frame of generated code, such as torch.fx makes, has no name.
+    """
+    causes = list(causes_of(error))  # from the outermost call of ours to the one that raised
+    places = [
+        f"{frame.f_globals.get('__name__', 'generated code')}:{line}"
+        for cause in causes
+        for frame, line in walk_tb(cause.__traceback__)
+    ]
     ours = [place for place in places if place.startswith("medseg.") and not place.startswith("medseg.memory:")]
-    return f"{type(error).__name__} at {', called from '.join(dict.fromkeys([places[-1], *ours[-1:]]))}"
+    where = ", called from ".join(dict.fromkeys([*places[-1:], *ours[-1:]]))
+    return f"{type(causes[-1]).__name__} at {where or 'an unknown place'}"
 
 
 def append(output_dir: str | Path, record: Mapping[str, Any]) -> None:

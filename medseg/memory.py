@@ -15,6 +15,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from medseg.errors import causes_of
+
 T = TypeVar("T")
 MIB = 2**20
 _known: weakref.WeakKeyDictionary[Any, dict[tuple, tuple[int, tuple[int, ...]]]] = weakref.WeakKeyDictionary()
@@ -68,13 +70,11 @@ def resident_bytes() -> int:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or one it was raised from, says that memory ran out; nothing else counts."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in causes_of(error):
         if isinstance(cause, (MemoryError, torch.OutOfMemoryError)):
             return True
         if isinstance(cause, RuntimeError) and any(text in str(cause) for text in OUT_OF_MEMORY):
             return True
-        cause = cause.__cause__ or cause.__context__
     return False
 
 

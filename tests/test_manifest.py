@@ -9,7 +9,7 @@ import pytest
 from conftest import BUNDLES, SAMPLES, medseg, run
 
 from medseg import InputError, predict
-from medseg.manifest import begin, finished, is_done, read_newest, share
+from medseg.manifest import begin, failures_in, finished, is_done, read_newest, share
 from medseg.resume import _is_known, records_if_finished
 from medseg.write import append_line, sha256_of
 
@@ -123,3 +123,29 @@ def test_a_finished_folder_is_opened_without_monai(weights, tmp_path):
     assert "1 of 1 cases done" in shown
     (out / "mr_00.nii.gz").write_bytes(b"damaged")
     assert records_if_finished(BUNDLE, values) is None
+
+
+def generated(text):
+    """Code as torch.fx makes it: its globals have no ``__name__``."""
+    space = {}
+    exec(compile(text, "<eval_with_key>.1", "exec"), space)
+    space.pop("__name__", None)
+    return space["forward"]
+
+
+def test_whatever_goes_wrong_is_recorded_and_nothing_is_raised():
+    ring = [ValueError("Secret^Patient"), KeyError("Secret^Patient")]
+    ring[0].__context__, ring[1].__context__ = ring[1], ring[0]
+    forward = generated("def forward(error):\n    raise error")
+    found = {
+        "RuntimeError at generated code:2": RuntimeError("Secret^Patient"),
+        "KeyError at generated code:2": ring[0],  # of a ring, the last that is not the first again
+        "empty": InputError("IMAGE_EMPTY", "empty"),
+    }
+    for message, error in found.items():
+        record = begin(CASES[0])
+        with failures_in(record):
+            forward(error)
+        assert record["status"] == "failed"
+        assert record["message"].startswith(message)
+        assert "Secret" not in record["message"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from medseg.errors import InputError
+from medseg.errors import InputError, causes_of
 
 try:
     import fcntl
@@ -145,13 +145,11 @@ def _refusals(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None and not (isinstance(cause, OSError) and cause.errno):
-            cause = cause.__cause__ or cause.__context__
-        if cause is None:
+        number = next((each.errno for each in causes_of(error) if isinstance(each, OSError) and each.errno), None)
+        if number is None:
             raise
-        reason = os.strerror(cause.errno or 0)
-        if cause.errno in NO_SPACE:
+        reason = os.strerror(number)
+        if number in NO_SPACE:
             raise InputError("OUTPUT_NO_SPACE", f"{path} cannot be written: {reason}; free some") from error
         raise InputError("OUTPUT_UNWRITABLE", f"{path} cannot be written: {reason}") from error
 
