@@ -404,3 +404,35 @@ def test_multi_frame_without_places_is_refused(multiframe):
     del ds.PerFrameFunctionalGroupsSequence
     ds.save_as(multiframe)
     assert code_of(multiframe) == "DICOM_MULTIFRAME"
+
+
+# --- copies ---------------------------------------------------------------------------------------------------
+
+
+def multi_band(series):
+    """Give the slices times as multi-band EPI has them: acquired in two interleaved packs."""
+    for n, file in enumerate(files(series)):
+        edit(file, AcquisitionTime=f"1200{n % 2:02}.00", AcquisitionNumber=1 + n % 2)
+
+
+@pytest.mark.parametrize("which", range(5))
+@pytest.mark.parametrize("made", [shutil.copy, lambda file, target: copy_of(file, target.name)])
+def test_a_slice_that_is_there_twice_cuts_no_volume_apart(series, image, which, made):
+    multi_band(series)
+    file = files(series)[which]
+    made(file, file.with_name("copy.dcm"))
+    (volume,) = read_study(series)
+    np.testing.assert_array_equal(volume.array, image)
+    assert volume.codes == ("DICOM_DUPLICATE_DROPPED",)
+
+
+@pytest.mark.parametrize("trait", ["AcquisitionNumber", "ImageType", "TemporalPositionIdentifier"])
+def test_parts_with_other_positions_are_no_volumes_of_their_own(series, trait):
+    """The last slice comes a second time with other pixels: nothing says which of the two is meant."""
+    for n, file in enumerate(files(series)):
+        edit(file, **{trait: ["ORIGINAL", "PRIMARY", "AB"[n % 2]] if trait == "ImageType" else 1 + n % 2})
+    target = copy_of(files(series)[4], "other.dcm")
+    ds = pydicom.dcmread(target)
+    ds.PixelData = bytes(len(ds.PixelData))
+    ds.save_as(target)
+    assert code_of(series) == "GEOMETRY_DUPLICATE_SLICE"

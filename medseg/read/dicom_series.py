@@ -115,24 +115,29 @@ def _check_is_scout(name: str, lone: Slice, main: Sequence[Slice]) -> None:
 
 
 def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice], bool]) -> list[Stack]:
-    """Return the volumes of slices in parallel planes, told apart by their headers where they must be."""
+    """Return the volumes of slices in parallel planes, told apart by their headers where they must be.
+
+    Copies are dropped first: a trait would put each copy with the slices it was acquired with, and cut the volume.
+    """
+    places = _places(slices)
+    single = [_without_copies(place, identical, same_traits=True) for place in places]
+    if sum(map(len, single)) < len(slices):
+        return _copies_dropped(_volumes(name, [s for place in single for s in place], identical))
     for trait in (*STRICT, *IDENTITY):
         parts = _parts(slices, lambda s, key=trait: s.traits.get(key))  # type: ignore[misc]
         told = trait in STRICT and all(part[0].traits.get(trait) is not None for part in parts)
         apart = told or len(slices) == 2  # two slices are even however they came together
-        if len(parts) > 1 and (apart or all(_is_grid(part) for part in parts)):
+        if len(parts) > 1 and (apart or all(map(_is_grid, parts))):
             return [stack for part in parts for stack in _volumes(name, part, identical)]
-    places = _places(slices)
     if len(places) == len(slices):
         return [_stack(name, [place[0] for place in places])]
     for trait in ("file", *PHASES, *sorted(key for key in slices[0].traits if key.startswith("dimension"))):
         parts = _parts(slices, lambda s, key=trait: s.traits.get(key))  # type: ignore[misc]
-        if len(parts) > 1 and all(_is_grid(part) for part in parts):
+        if len(parts) > 1 and _are_volumes(parts):
             return [stack for part in parts for stack in _volumes(name, part, identical)]
     alone = [_without_copies(place, identical) for place in places]
     if sum(map(len, alone)) < len(slices):
-        left = _volumes(name, [s for place in alone for s in place], identical)
-        return [Stack(s.slices, s.affine, (*s.codes, "DICOM_DUPLICATE_DROPPED")) for s in left]
+        return _copies_dropped(_volumes(name, [s for place in alone for s in place], identical))
     for trait in ("TriggerTime", "AcquisitionDateTime", "AcquisitionTime"):
         ranked = _ranked(alone, trait)
         if ranked:
@@ -142,6 +147,19 @@ def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice],
         f"{name}: {len(slices)} slices lie at {len(places)} positions, and their headers do not say which belong "
         "together; take the others out",
     )
+
+
+def _copies_dropped(stacks: Sequence[Stack]) -> list[Stack]:
+    return [Stack(s.slices, s.affine, (*s.codes, "DICOM_DUPLICATE_DROPPED")) for s in stacks]
+
+
+def _are_volumes(parts: Sequence[Sequence[Slice]]) -> bool:
+    """Say whether each part lies on an even grid and all at the same positions; else they are pieces of one."""
+    if not all(map(_is_grid, parts)):
+        return False
+    normal = _normal(parts[0][0])
+    along = [np.array([place[0].position for place in _places(part)]) @ normal for part in parts]
+    return all(len(a) == len(along[0]) and np.abs(a - along[0]).max() <= SAME_PLACE_MM for a in along[1:])
 
 
 def _parts(slices: Sequence[Slice], key: Callable[[Slice], Hashable]) -> list[list[Slice]]:
@@ -177,11 +195,15 @@ def _places(slices: Sequence[Slice]) -> list[list[Slice]]:
     return places
 
 
-def _without_copies(place: Sequence[Slice], identical: Callable[[Slice, Slice], bool]) -> list[Slice]:
+def _without_copies(
+    place: Sequence[Slice], identical: Callable[[Slice, Slice], bool], *, same_traits: bool = False
+) -> list[Slice]:
+    """Leave out slices that have the pixels of one before; with `same_traits` only where all traits agree too."""
     kept: list[Slice] = []
     for s in place:
         near = (k for k in kept if np.linalg.norm(np.subtract(k.position, s.position)) <= SAME_PLACE_MM)
-        if not any(k.scaling == s.scaling and identical(k, s) for k in near):
+        alike = (k for k in near if k.scaling == s.scaling and (not same_traits or k.traits == s.traits))
+        if not any(identical(k, s) for k in alike):
             kept.append(s)
     return kept
 
