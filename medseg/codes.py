@@ -222,6 +222,12 @@ CODES: dict[str, Problem] = {
         "a result could not be written: no permission, a read-only folder, a broken disk; none is half-written",
         "the message says why; mend it, then run the same line again",
     ),
+    "OUTPUT_WOULD_OVERWRITE": Problem(
+        REFUSED,
+        "results would replace or lie among the images or labels that are read, or replace a file that the output "
+        "folder's manifest does not name; nothing was started",
+        "give an output folder of its own, or move the file away",
+    ),
     "PROBABILITIES_MISSING": Problem(
         REFUSED,
         "the metric `ece` was asked for, and beside a prediction there are no probabilities",

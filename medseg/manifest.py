@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from traceback import walk_tb
@@ -82,18 +82,20 @@ def _place(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
-def read_newest(output_dir: str | Path) -> dict[str, Record]:
-    """Return the newest record of each case; a line cut off when a machine went down is none."""
+def records_in(output_dir: str | Path) -> Iterator[Record]:
+    """Yield the records of a folder's manifest, the oldest first; a line that was cut off is none."""
     manifest = Path(output_dir) / MANIFEST
-    newest: dict[str, Record] = {}
     if manifest.is_file():
         for line in manifest.read_bytes().split(b"\n"):
-            try:
+            with suppress(ValueError):
                 record = json.loads(line)
-                newest[record["case"]] = record
-            except (ValueError, TypeError, KeyError):
-                continue
-    return newest
+                if isinstance(record, dict) and isinstance(record.get("case"), str):
+                    yield record
+
+
+def read_newest(output_dir: str | Path) -> dict[str, Record]:
+    """Return the newest record of each case."""
+    return {record["case"]: record for record in records_in(output_dir)}
 
 
 def finished(cases: Iterable[Case], output_dir: str | Path, want: Mapping[str, Any]) -> dict[str, Record]:

@@ -30,6 +30,7 @@ from medseg.manifest import (
     share,
     wanted,
 )
+from medseg.outputs import announce, check_outputs, recorded
 from medseg.read import Volume, read_volume
 from medseg.results import check_volume, write_results
 
@@ -96,7 +97,8 @@ def predict_cases(
     Raises
     ------
     InputError
-        `CONFIG_BAD_VALUE`, `CASES_DUPLICATE_ID`, `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`: nothing was started.
+        `CONFIG_BAD_VALUE`, `CASES_DUPLICATE_ID`, `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`,
+        `OUTPUT_WOULD_OVERWRITE`: nothing was started.
     CasesFailed
         The manifest can no longer be appended to.
     KeyboardInterrupt, SystemExit
@@ -112,21 +114,27 @@ def predict_cases(
         raise InputError(
             "CONFIG_BAD_VALUE", f"jobs {jobs}, read_timeout_s {read_timeout_s}: 1 or more, and above 0"
         )
+    check_outputs(cases, output_dir, want["formats"])
     cases = share(cases, shard)
     done = finished(cases, output_dir, want)
     left = [case for case in cases if case["id"] not in done]
+    for name in done:  # a run may have been killed right after it recorded a case
+        recorded(output_dir, name)
     check = partial(check_volume, spatial_dims=meta["medseg"]["network"]["spatial_dims"], formats=want["formats"])
     write = partial(write_results, output_dir, metadata=meta, formats=want["formats"], seg_type=seg_type)
 
     def finish(case: Case, record: Record, prepared: Prepared | None, labels: np.ndarray | None) -> None:
         if prepared is not None and labels is not None:
             with failures_in(record), _timed(record["timings_s"], "write"):
+                announce(output_dir, case["id"])
                 outputs = twice(write, case["id"], labels, prepared.volume, probabilities=prepared.probabilities)
                 codes = [*prepared.volume.codes, *record["codes"]]
                 record |= {"status": "done", "codes": codes, "outputs": outputs}
         record |= {"peak_rss_mib": _peak_rss_mib(), "medseg": __version__}
         record |= {"bundle": want["bundle"], "select": want["select"]}
         append(output_dir, record)
+        if record["status"] == "done":
+            recorded(output_dir, case["id"])
         done[case["id"]] = record
 
     if left:

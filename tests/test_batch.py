@@ -20,6 +20,7 @@ from conftest import BUNDLES, ROOT, SAMPLES
 
 from medseg import InputError, batch
 from medseg.errors import CasesFailed
+from medseg.outputs import WRITING
 from medseg.readers import read_in_processes
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
@@ -32,7 +33,9 @@ def data(tmp_path) -> Path:
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.jsonl"}
+    """Return what a folder holds beside its manifest and the marks of what is being written."""
+    besides = ("manifest.jsonl", WRITING)
+    return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(besides)}
 
 
 def lines(folder: Path) -> list[dict]:

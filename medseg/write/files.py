@@ -154,6 +154,19 @@ def _refusals(path: Path) -> Iterator[None]:
         raise InputError("OUTPUT_UNWRITABLE", f"{path} cannot be written: {reason}") from error
 
 
+def touch(path: str | Path) -> None:
+    """Make an empty file, or leave the one that is there.
+
+    Raises
+    ------
+    InputError
+        `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`.
+    """
+    with _refusals(Path(path)):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic(path) as part:
