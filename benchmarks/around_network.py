@@ -61,10 +61,11 @@ def blob_scores(grid_shape: tuple[int, ...], grid_affine: np.ndarray, extent_mm:
 
 
 def with_medseg(path: Path, output: Path, timed: Timed, scores_of: Callable[..., torch.Tensor]) -> None:
-    from medseg.native import NativeLabels
-    from medseg.preprocess import IMAGE, preprocessing
-    from medseg.read import read_volume
-    from medseg.write import write_label_map
+    from medseg.infer.native import NativeLabels
+    from medseg.preprocess.keys import IMAGE
+    from medseg.preprocess.pipeline import preprocessing
+    from medseg.read.study import read_volume
+    from medseg.write.nifti import write_label_map
 
     intensity = {"kind": "ct", "window_hu": WINDOW_HU, "mean_hu": MEAN_HU, "sd_hu": SD_HU}
     steps = preprocessing(intensity=intensity, spacing_mm=SPACING_MM, crop_above=CROP_ABOVE_HU)

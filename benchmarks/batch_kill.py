@@ -157,10 +157,8 @@ def serve() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch  # imported, and not used before the fork: it would not survive threads of its own
 
-    import medseg.batch
     import medseg.infer
-    import medseg.postprocess
-    import medseg.prediction  # noqa: F401
+    import medseg.prediction.run  # noqa: F401
 
     torch.set_num_threads(1)
     print(json.dumps({"ready": True}), flush=True)
@@ -192,10 +190,10 @@ def predict_small(data: str | Path, output: str | Path, **how: Any) -> list[dict
     """Predict a folder as a bundle would, with a network that passes intensities on as scores."""
     import torch
 
-    from medseg.cases import find_cases
-    from medseg.postprocess import to_native_labels
-    from medseg.prediction import predict_cases
-    from medseg.preprocess import preprocessing
+    from medseg.cases.find import find_cases
+    from medseg.infer.postprocess import to_native_labels
+    from medseg.prediction.run import predict_cases
+    from medseg.preprocess.pipeline import preprocessing
 
     class PassOn(torch.nn.Module):
         def __init__(self) -> None:

@@ -133,8 +133,8 @@ def _normal(instance: Instance) -> np.ndarray:
 
 def read_by_medseg(folder: Path) -> Reading | None:
     """Read by `medseg.read_study`; what it refuses or skips it names in `medseg.read.scan` and its log."""
-    from medseg.errors import InputError
-    from medseg.read import read_study, scan
+    from medseg.errors.exceptions import InputError
+    from medseg.read.study import read_study, scan
 
     said: list[str] = []
     handler = logging.Handler()

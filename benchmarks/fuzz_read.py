@@ -139,8 +139,9 @@ def write_input(folder: Path, kind: str, seed: int, number: int) -> Path:
 
 def try_to_read(path: Path) -> str:
     """Return ``read``, a refusal's code, or ``crash: …`` or ``hang``."""
-    from medseg.errors import InputError
-    from medseg.read import Volume, read_study
+    from medseg.errors.exceptions import InputError
+    from medseg.read.study import read_study
+    from medseg.read.volume import Volume
 
     signal.signal(signal.SIGALRM, _too_long)
     signal.alarm(HANG_S)

@@ -24,7 +24,7 @@ from sliding_window import (
     trained_like,
 )
 
-from medseg.infer import SlidingWindowInferer, window_inferer
+from medseg.infer.inferers import SlidingWindowInferer, window_inferer
 
 
 def main() -> None:

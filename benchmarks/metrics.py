@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
-from medseg.metrics import HD95_DEFINITIONS, compare
+from medseg.metrics.comparison import compare
+from medseg.metrics.table import HD95_DEFINITIONS
 
 SPACING_MM = (1.5, 1.5, 1.5)
 CT_SPACING_MM = (0.8, 0.8, 1.0)

@@ -15,7 +15,8 @@ import torch
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance, compute_surface_dice
 from scipy.ndimage import gaussian_filter
 
-from medseg.metrics import HD95_DEFINITIONS, compare
+from medseg.metrics.comparison import compare
+from medseg.metrics.table import HD95_DEFINITIONS
 
 try:
     import surface_distance

@@ -3,7 +3,7 @@
     python benchmarks/predict_accuracy.py --data ../shared/data/Task04_Hippocampus
 
 For every labelled case and every bundle that has weights and fits its modality: the Dice of each label between
-`medseg.segmentation.label_image` and MONAI's float32 `sliding_window_inference` of the same windows and overlap
+`medseg.infer.label_image` and MONAI's float32 `sliding_window_inference` of the same windows and overlap
 (both go to the native grid the same way), whether a second run gives the same bytes, and the mean Dice against the
 reference labels of the bundle's defaults and of an overlap of 0.5 in trained windows. The page
 docs/benchmarks/predict_accuracy.md has the figures.
@@ -20,16 +20,16 @@ import torch
 from monai.inferers import SliceInferer
 from monai.inferers import SlidingWindowInferer as MonaiInferer
 
-from medseg.bundle import read_metadata
-from medseg.cases import find_cases
-from medseg.infer import window_inferer
-from medseg.metrics import compare
-from medseg.model import open_model
-from medseg.native import native_labels
-from medseg.prediction import preprocess
-from medseg.preprocess import IMAGE
-from medseg.read import read_volume
-from medseg.segmentation import label_image
+from medseg.bundle.metadata import read_metadata
+from medseg.cases.find import find_cases
+from medseg.infer.inferers import window_inferer
+from medseg.infer.native import native_labels
+from medseg.infer.segmentation import label_image
+from medseg.metrics.comparison import compare
+from medseg.prediction.case import preprocess
+from medseg.prediction.model import open_model
+from medseg.preprocess.keys import IMAGE
+from medseg.read.study import read_volume
 
 BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
 

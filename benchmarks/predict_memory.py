@@ -2,7 +2,7 @@
 
     python benchmarks/predict_memory.py
 
-Runs the UNet 16–256 with 118 output classes through `medseg.segmentation.label_image` on the network's grid of
+Runs the UNet 16–256 with 118 output classes through `medseg.infer.label_image` on the network's grid of
 1.5 mm of a volume of 0.8×0.8×1 mm, in this process, and compares its largest size (``VmHWM``, which counts
 everything, Python and torch too) with `memory` in the facts. `--window` and `--overlap` change the work alone.
 The page docs/benchmarks/predict_memory.md has the figures.
@@ -19,8 +19,8 @@ import torch
 from monai.data import MetaTensor
 from monai.networks.nets import UNet
 
-from medseg.infer import window_inferer
-from medseg.segmentation import label_image
+from medseg.infer.inferers import window_inferer
+from medseg.infer.segmentation import label_image
 
 SPACING_MM, GRID_MM = np.array([0.8, 0.8, 1.0]), 1.5
 

@@ -24,7 +24,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 import medseg
-from medseg.read import scan
+from medseg.read.study import scan
 
 
 def write_series(folder: Path, slices: int, size: int) -> None:

@@ -23,9 +23,9 @@ import torch
 from monai.inferers import sliding_window_inference
 from monai.networks.nets import UNet
 
-from medseg.fused import fused
-from medseg.infer import SlidingWindowInferer, window_inferer
-from medseg.native import NativeLabels
+from medseg.infer.fused import fused
+from medseg.infer.inferers import SlidingWindowInferer, window_inferer
+from medseg.infer.native import NativeLabels
 
 SHAPE, WINDOW, OVERLAP = (256, 256, 128), (96, 96, 96), 0.5
 N_WINDOWS = 5 * 5 * 2
@@ -46,7 +46,7 @@ def trained_like(classes: int) -> UNet:
 def medseg_labels(
     image: torch.Tensor, network: UNet, inferer: SlidingWindowInferer, device: str = "cpu"
 ) -> np.ndarray:
-    """Return labels as `medseg.segmentation` makes them, on a grid that is the native one."""
+    """Return labels as `medseg.infer.segmentation` makes them, on a grid that is the native one."""
     inferer.sw_device = device
     grid = {"grid_shape": SHAPE, "grid_affine": np.eye(4), "native_shape": SHAPE, "native_affine": np.eye(4)}
     native = NativeLabels(axis=0, **grid)

@@ -1,37 +1,24 @@
 """medseg: train, run and judge CT and MR segmentation models as MONAI bundles.
 
-A study flows through the modules in this order::
+A study flows through the rooms from the top of this list to the bottom; a room's ``__init__`` says what is in it::
 
-    cases        find cases, split them, check them
-    read         NIfTI, DICOM and others to an array and its RAS+ affine, or a refusal by name;
-                 codes lists the names, inspection shows what would be read
-    preprocess   the one definition of preprocessing (resample turns and resamples); augment adds
-                 what training varies
-    networks     UNet in 2D and 3D from a few numbers
-    training     what MONAI's trainer lacks: validation in mm, checkpoints, resume; beside it
-                 training_schedule (learning rate, time budget, running mean) and training_log
-    infer        MONAI's inferers, faster: windows in order (windows, engine), in a network fused for
-                 the device (fused, subpixel, trimmed)
-    segmentation a preprocessed image to labels on its own grid, in as much memory as there is:
-                 ways to run it and what each takes (ways, memory), slabs to the native grid
-                 (native), how sure the network was (confidence)
-    postprocess  components; the same way back as a MONAI transform
-    prediction   one case end to end, and many: overlapped (batch), read by processes that may
-                 crash (readers), recorded line by line (manifest), taken up again (resume)
-    model        a bundle's model kept in memory, for arrays
-    results      one case's result in the formats asked for
-    write        NIfTI, DICOM SEG, RTSTRUCT, each there whole or not at all
-    metrics      Dice, HD95 and others on arrays, all labels in one pass; monai_metrics is the same as
-                 a MONAI metric and a handler for training
-    evaluation   folders of label maps (label_maps: their ids and grids) to means with intervals, subgroups
-                 and two models compared
-    report       the page that people look at, with pictures of the worst cases
-    bundle       open, check and run a bundle's configs
-    public_data  fetch a public data set, whole or not at all
-    cli          the commands, and the tables they print (tables); api their twins in Python
+    cli          the commands and the tables they print; `api` holds their twins in Python
+    bundle       a bundle's jobs opened, its overrides checked, metadata, labels' codes and colours, weights
+    cases        the cases of a data set: found, split, checked; label maps; public data sets
+    read         NIfTI, DICOM and others to an array and its RAS+ affine, or a refusal by name
+    preprocess   the one definition of preprocessing: orientation, spacing, intensities
+    networks     an architecture a file; ensembles
+    training     augmentation, schedule, checkpoints, resume, record and log, around MONAI's trainer
+    infer        sliding windows, blending, bfloat16, memory, labels on the image's own grid, components
+    prediction   one case end to end, and many: a batch, its manifest, what is finished
+    write        results: NIfTI, DICOM SEG, RTSTRUCT, probabilities
+    metrics      Dice, HD95 and others on arrays
+    evaluation   folders of label maps to means, intervals, subgroups; the same as MONAI metrics
+    report       the page that people look at
 
-The public verbs are `train`, `predict` and `evaluate`; `read_study`, `read_volume` and `metrics.compare`
-serve scripts.
+Used by several: `errors` (every problem's code once), `files` (there whole or not at all), `geometry`,
+`system_memory`, `lazy`. Rooms import what others show in their ``__init__`` alone, and in one direction:
+``tests/test_structure.py`` holds the order.
 """
 
 from importlib import import_module
@@ -40,12 +27,13 @@ from typing import Any
 from medseg.api import download, evaluate, inspect, predict, train
 from medseg.errors import InputError
 
-__version__ = "0.1.0"
 __all__ = ["InputError", "download", "evaluate", "inspect", "predict", "read_study", "read_volume", "train"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a module when it is first used: MONAI and torch cost seconds that ``--help`` should not."""
+    """Import a room when it is first used: MONAI and torch cost seconds that ``--help`` should not."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("medseg")
     if name in ("read_study", "read_volume"):
         return getattr(import_module("medseg.read"), name)
     if name.startswith("_"):

@@ -87,7 +87,7 @@ def predict(
         overrides["weights"] = str(weights) if isinstance(weights, (str, Path)) else [*map(str, weights)]
     overrides["device"] = device
     if output is None:
-        from medseg.model import as_volume, open_model
+        from medseg.prediction import as_volume, open_model
 
         model = open_model(bundle, **overrides)
         if isinstance(data, (list, tuple)):
@@ -95,7 +95,7 @@ def predict(
         return model(as_volume(data, affine))
 
     from medseg.bundle import run_bundle
-    from medseg.resume import records_if_finished
+    from medseg.prediction import records_if_finished
 
     if isinstance(data, (str, Path)):
         overrides["dataset_dir"] = str(data)
@@ -197,7 +197,7 @@ def inspect(path: str | Path, *, voxels: bool = False) -> list[dict[str, Any]]:
         ``source``, ``files``, ``modality``, ``series_uid``, ``shape``, ``spacing_mm``, ``orientation``,
         ``verdict`` (``ok``, ``refused``, ``skipped``), ``codes``, ``message``, ``remedy``.
     """
-    from medseg.inspection import inspect_path
+    from medseg.read import inspect_path
 
     return inspect_path(path, voxels=voxels)
 
@@ -224,6 +224,6 @@ def download(collection: str, name: str, destination: str | Path) -> Path:
     InputError
         `CONFIG_BAD_VALUE`, `DOWNLOAD_FAILED`; nothing is left behind.
     """
-    from medseg.public_data import fetch
+    from medseg.cases import fetch
 
     return fetch(collection, name, destination)

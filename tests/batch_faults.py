@@ -1,4 +1,4 @@
-"""What goes wrong while a case is read, where the processes of `medseg.readers` can import it."""
+"""What goes wrong while a case is read, where reader processes can import it."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.manifest import begin, failures_in
+from medseg.prediction.manifest import begun, failures_in
 
 
 def misbehave(name: str) -> None:
@@ -27,7 +27,7 @@ def misbehave(name: str) -> None:
 
 def read(case):
     """Stand for reading and preprocessing, without MONAI."""
-    record = begin(case)
+    record = begun(case)
     with failures_in(record):
         misbehave(case["id"])
         if "bad" in case["id"]:

@@ -82,8 +82,8 @@ def weights(tmp_path_factory) -> Path:
     """Random weights of the hippocampus's 3D network."""
     import torch
 
-    from medseg.bundle import read_metadata
-    from medseg.networks import unet
+    from medseg.bundle.metadata import read_metadata
+    from medseg.networks.residual_unet import unet
 
     torch.manual_seed(0)
     numbers = read_metadata(BUNDLES / "hippocampus_mr_unet3d")["medseg"]

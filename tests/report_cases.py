@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from medseg.evaluation import evaluate_cases
+from medseg.evaluation.run import evaluate_cases
 
 HOSTILE = '<script>document.title="taken"</script>"&\''
 NAMES = {1: "liver", 2: '<b>"vein" & artery</b>', 5: "nowhere"}

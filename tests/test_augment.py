@@ -5,7 +5,8 @@ import pytest
 import torch
 from monai.data import DataLoader
 
-from medseg.augment import AugmentedDataset, EpochSampler, augmentation
+from medseg.training.augment import augmentation
+from medseg.training.datasets import AugmentedDataset, EpochSampler
 
 
 def case(shape=(1, 20, 24, 16)) -> dict[str, torch.Tensor]:

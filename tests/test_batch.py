@@ -18,10 +18,11 @@ import pytest
 from batch_kill import predict_small, write_cases
 from conftest import BUNDLES, ROOT, SAMPLES
 
-from medseg import InputError, batch
-from medseg.errors import CasesFailed
-from medseg.outputs import WRITING
-from medseg.readers import read_in_processes
+from medseg import InputError
+from medseg.errors.exceptions import CasesFailed
+from medseg.prediction import batch
+from medseg.prediction.outputs import WRITING
+from medseg.prediction.reader_processes import read_in_processes
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 
@@ -86,7 +87,7 @@ def test_several_networks_share_the_cases():
 
 
 def test_two_networks_label_as_one_does(data, tmp_path, monkeypatch):
-    from medseg import prediction
+    from medseg.prediction import run as prediction
 
     predict_small(data, tmp_path / "one")
     alone = prediction._on_every_device
@@ -227,7 +228,7 @@ def test_a_manifest_that_breaks_off_ends_the_batch_with_status_1(data, tmp_path,
     from typer.testing import CliRunner
 
     from medseg import api
-    from medseg.cli import app
+    from medseg.cli.commands import app
 
     def stop(*_, **__):
         raise CasesFailed("OUTPUT_NO_SPACE: no")
@@ -239,7 +240,7 @@ def test_a_manifest_that_breaks_off_ends_the_batch_with_status_1(data, tmp_path,
 
 
 def test_parts_of_the_dead_are_swept_and_those_of_the_living_are_not(tmp_path):
-    from medseg.write.files import atomic, sweep
+    from medseg.files import atomic, sweep
 
     (tmp_path / ".part-0000-dead.nii.gz").write_bytes(b"half")
     with atomic(tmp_path / "living") as part:
@@ -361,7 +362,7 @@ def test_readers_that_do_not_start_are_the_call_s_fault(monkeypatch):
 def test_processes_read_as_the_thread_does(data, tmp_path):
     from monai.transforms import Compose
 
-    from medseg.preprocess import preprocessing
+    from medseg.preprocess.pipeline import preprocessing
 
     (data / "bad.nii.gz").write_bytes(b"not gzip")
     (data / "segfault.nii.gz").symlink_to(data / "case_0000.nii.gz")
@@ -379,7 +380,7 @@ def test_processes_read_as_the_thread_does(data, tmp_path):
 def test_preprocessing_that_cannot_be_sent_stays_here(data, tmp_path):
     from monai.transforms import Compose
 
-    from medseg.preprocess import preprocessing
+    from medseg.preprocess.pipeline import preprocessing
 
     steps = preprocessing(intensity={"kind": "mr"}, patch_size=[8, 8, 8])
     records = predict_small(
@@ -391,7 +392,7 @@ def test_preprocessing_that_cannot_be_sent_stays_here(data, tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends them there")
 def test_readers_end_when_their_parent_is_killed():
     script = (
-        "import batch_faults\nfrom medseg.readers import read_in_processes\n"
+        "import batch_faults\nfrom medseg.prediction.reader_processes import read_in_processes\n"
         "cases = [{'id': name, 'image': name} for name in ('a', 'b', 'deaf', 'hang')]\n"
         "for case, *_ in read_in_processes(cases, batch_faults.read, processes=2, timeout_s=600, threads=1):\n"
         "    print(case['id'], flush=True)"

@@ -8,7 +8,9 @@ import pytest
 from conftest import BUNDLES, SAMPLES, medseg, monai_bundle
 
 from medseg import InputError
-from medseg.bundle import check_overrides, config_file, label_names, read_metadata
+from medseg.bundle.metadata import label_names, read_metadata
+from medseg.bundle.open import config_file
+from medseg.bundle.overrides import check_overrides
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 TRAIN = BUNDLE / "configs/train.json"

@@ -10,8 +10,10 @@ from conftest import SAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medseg.cases import check_cases, choose_cases, find_cases, load_or_make_split, split_cases
-from medseg.errors import InputError
+from medseg.cases.checks import check_cases
+from medseg.cases.find import find_cases
+from medseg.cases.splits import choose_cases, load_or_make_split, split_cases
+from medseg.errors.exceptions import InputError
 
 
 def code_of(function, *arguments, **keywords) -> str:

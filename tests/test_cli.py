@@ -11,10 +11,11 @@ from conftest import BUNDLES, SAMPLES, medseg, run
 from typer.testing import CliRunner
 
 from medseg import InputError, evaluate, read_volume
-from medseg.bundle import read_metadata
-from medseg.cli import app, parse_overrides
-from medseg.networks import unet
-from medseg.write import write_label_map
+from medseg.bundle.metadata import read_metadata
+from medseg.cli.arguments import parse_overrides
+from medseg.cli.commands import app
+from medseg.networks.residual_unet import unet
+from medseg.write.nifti import write_label_map
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet2d"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import BUNDLES, ROOT
 
-from medseg import codes
+from medseg.errors import problems as codes
 
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *BUNDLES.glob("*/docs/*.md")]

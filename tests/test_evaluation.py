@@ -16,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg import InputError, evaluate
-from medseg.bundle import run_bundle
-from medseg.cases import find_cases
-from medseg.evaluation import evaluate_cases, find_references
+from medseg.bundle.open import run_bundle
+from medseg.cases.find import find_cases
 from medseg.evaluation.files import model_names
+from medseg.evaluation.folders import find_references
+from medseg.evaluation.run import evaluate_cases
 from medseg.evaluation.summary import over_labels, summarize
-from medseg.metrics import DEFAULT_METRICS, HD95_DEFINITIONS, METRICS, compare, lower_is_better
+from medseg.metrics.comparison import compare
+from medseg.metrics.table import DEFAULT_METRICS, HD95_DEFINITIONS, METRICS, lower_is_better
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 AFFINE = np.diag([1, 1, 2, 1.0])
@@ -466,7 +468,7 @@ def test_a_bundle_that_is_only_named_is_not_said_to_have_predicted(folders):
 
 
 def test_an_output_that_cannot_be_written_to_is_refused_before_comparing(folders, monkeypatch):
-    monkeypatch.setattr("medseg.evaluation.compare_case", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("medseg.evaluation.run.compare_case", lambda *_, **__: 1 / 0)
     (folders / "file").write_text("mine")
     for output in ("file", "file/below"):
         with pytest.raises(InputError, match=r"OUTPUT_UNWRITABLE.*is a file"):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from medseg import InputError, evaluate
-from medseg.confidence import write_probabilities
 from medseg.evaluation.calibration import calibration_of
 from medseg.metrics.calibration import calibration_error
+from medseg.write.probabilities import write_probabilities
 
 AFFINE = np.diag([1.0, -2.0, 1.5, 1.0])
 GRID = AFFINE @ np.diag([2.0, 1.0, 1.0, 1.0])  # the network's: every second voxel of the first axis

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medseg.errors import InputError
+from medseg.errors.exceptions import InputError
 from medseg.evaluation.groups import MOST_VALUES, NOT_GIVEN, members, read_groups
 
 CASES = ["a", "b", "c"]

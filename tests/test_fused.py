@@ -5,9 +5,9 @@ import torch
 from monai.networks.nets import BasicUNet, UNet
 from torch import nn
 
-from medseg.fused import fused, is_placeless
-from medseg.subpixel import Subpixel, fits
-from medseg.trimmed import Trimmed
+from medseg.infer.fused import fused, is_placeless
+from medseg.infer.subpixel import Subpixel, fits
+from medseg.infer.trimmed import Trimmed
 
 CPU = torch.device("cpu")
 

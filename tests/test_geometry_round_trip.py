@@ -11,9 +11,9 @@ from conftest import BUNDLES
 from dicom_series import SPACING_MM, right_handed, rotation, write_series
 
 from medseg import read_volume
-from medseg.postprocess import to_native_labels
-from medseg.prediction import predict_cases
-from medseg.preprocess import preprocessing
+from medseg.infer.postprocess import to_native_labels
+from medseg.prediction.run import predict_cases
+from medseg.preprocess.pipeline import preprocessing
 
 BUNDLE = BUNDLES / "spleen_ct_unet3d"
 SHAPE = (9, 7, 5)

@@ -7,13 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from monai.networks.nets import UNet
 
-from medseg.infer import (
-    SlidingWindowInferer,
-    choose_device,
-    fast_dtype,
-    in_precision,
-    window_inferer,
-)
+from medseg.infer.device import choose_device, fast_dtype, in_precision
+from medseg.infer.inferers import SlidingWindowInferer, window_inferer
 
 
 @settings(max_examples=20, deadline=None)

@@ -7,7 +7,7 @@ import pytest
 from conftest import SAMPLES, medseg
 
 from medseg import InputError, inspect, read_volume
-from medseg.codes import CODES
+from medseg.errors.problems import CODES
 
 
 def test_rows_say_what_reading_gives():

@@ -6,9 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from medseg.errors import InputError
-from medseg.label_maps import as_labels, check_ids, check_same_grid, ids_in, on_same_grid, reaches_outside, to_grid
-from medseg.read import Volume
+from medseg.cases.label_maps import (
+    as_labels,
+    check_ids,
+    check_same_grid,
+    ids_in,
+    on_same_grid,
+    reaches_outside,
+    to_grid,
+)
+from medseg.errors.exceptions import InputError
+from medseg.read.volume import Volume
 
 LABELS = np.random.default_rng(0).integers(0, 5, (5, 6, 7)).astype(np.uint8)
 AFFINE = np.array([[0, -2.0, 0, 10], [1.5, 0, 0, -20], [0, 0, 3.0, 5], [0, 0, 0, 1]])

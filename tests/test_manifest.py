@@ -9,9 +9,9 @@ import pytest
 from conftest import BUNDLES, SAMPLES, medseg, run
 
 from medseg import InputError, predict
-from medseg.manifest import begin, failures_in, finished, is_done, read_newest, share
-from medseg.resume import _is_known, records_if_finished
-from medseg.write import append_line, sha256_of
+from medseg.files import append_line, sha256_of
+from medseg.prediction.finished import _is_known, records_if_finished
+from medseg.prediction.manifest import begun, failures_in, finished, is_done, read_newest, share
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 CASES = [{"id": f"case_{n}", "image": f"/data/case_{n}.nii.gz"} for n in range(101)]
@@ -43,7 +43,7 @@ def done_record(folder, case):
     path = folder / f"{case['id']}.nii.gz"
     path.write_bytes(case["id"].encode())
     outputs = [{"path": path.name, "format": "nifti", "sha256": sha256_of(path)}]
-    return {**begin(case), "status": "done", "outputs": outputs, "bundle": WANT["bundle"], "select": {}}
+    return {**begun(case), "status": "done", "outputs": outputs, "bundle": WANT["bundle"], "select": {}}
 
 
 def test_the_newest_record_counts_and_a_cut_off_line_is_none(tmp_path):
@@ -80,7 +80,7 @@ def test_a_name_that_is_no_utf_8_is_recorded(tmp_path):
 
 def test_lines_of_many_processes_do_not_mix(tmp_path):
     script = (
-        "import sys; from medseg.write import append_line\n"
+        "import sys; from medseg.files import append_line\n"
         "for n in range(60): append_line(sys.argv[1], {'case': sys.argv[2] + str(n), 'text': sys.argv[2] * 20000})"
     )
     line = [sys.executable, "-c", script, tmp_path / "manifest.jsonl"]
@@ -143,7 +143,7 @@ def test_whatever_goes_wrong_is_recorded_and_nothing_is_raised():
         "empty": InputError("IMAGE_EMPTY", "empty"),
     }
     for message, error in found.items():
-        record = begin(CASES[0])
+        record = begun(CASES[0])
         with failures_in(record):
             forward(error)
         assert record["status"] == "failed"

@@ -11,19 +11,13 @@ from hypothesis import strategies as st
 from monai.metrics import compute_average_surface_distance, compute_hausdorff_distance, compute_surface_dice
 from scipy.ndimage import gaussian_filter
 
-from medseg.metrics import (
-    DEFAULT_METRICS,
-    HD95_DEFINITIONS,
-    METRICS,
-    compare,
-    hd95_mm,
-)
 from medseg.metrics.boundaries import boundary_iou
 from medseg.metrics.calibration import calibration_error
 from medseg.metrics.centrelines import centreline_dice
+from medseg.metrics.comparison import compare, hd95_mm
 from medseg.metrics.lesions import match_lesions
 from medseg.metrics.surface_metrics import ROUNDING
-from medseg.metrics.table import BOUNDARY_WIDTH_MM, ON_REQUEST
+from medseg.metrics.table import BOUNDARY_WIDTH_MM, DEFAULT_METRICS, HD95_DEFINITIONS, METRICS, ON_REQUEST
 
 DISTANCES = ("hd_mm", "hd95_mm", "assd_mm", "masd_mm", "nsd")
 WITHOUT_PROBABILITIES = [name for name in METRICS if name != "ece"]

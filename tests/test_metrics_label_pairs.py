@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from test_metrics import DISTANCES, label_map
 
-from medseg.metrics import HD95_DEFINITIONS, compare, surfaces
+from medseg.metrics import surfaces
+from medseg.metrics.comparison import compare
+from medseg.metrics.table import HD95_DEFINITIONS
 
 
 @pytest.mark.parametrize("definition", HD95_DEFINITIONS)

@@ -9,7 +9,8 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medseg.metrics import HD95_DEFINITIONS, METRICS, compare, definitions, empty_cases, lower_is_better
+from medseg.metrics.comparison import compare
+from medseg.metrics.table import HD95_DEFINITIONS, METRICS, definitions, empty_cases, lower_is_better
 
 PAGE = (ROOT / "docs/reference/metrics.md").read_text()
 WITHOUT_PROBABILITIES = [name for name in METRICS if name != "ece"]

@@ -8,7 +8,7 @@ import torch
 from conftest import BUNDLES, SAMPLES
 
 import medseg
-from medseg.model import open_model
+from medseg.prediction.model import open_model
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 CASE = SAMPLES / "mr/images/mr_00.nii.gz"

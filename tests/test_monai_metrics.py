@@ -14,8 +14,8 @@ from monai.networks.utils import one_hot
 
 import medseg
 from medseg import InputError
-from medseg.metrics import compare
-from medseg.monai_metrics import SegmentationMetric, SegmentationMetricHandler
+from medseg.evaluation.monai_metrics import SegmentationMetric, SegmentationMetricHandler
+from medseg.metrics.comparison import compare
 
 NAMES = {"0": "background", "1": "head", "2": "tail"}
 SPACING_MM = (1.0, 0.5, 3.0)

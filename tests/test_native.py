@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import medseg.native
-from medseg.errors import InputError
-from medseg.native import NativeLabels
+import medseg.infer.native
+from medseg.errors.exceptions import InputError
+from medseg.infer.native import NativeLabels
 
 
 def reference(scores, native_shape, native_affine, grid_affine):
@@ -86,10 +86,10 @@ def grids(draw):
 def test_as_if_every_class_were_interpolated_everywhere(grid, axis, depths, dense_share, step, chunk):
     expected, margin = reference(*grid)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(medseg.native, "DENSE_SHARE", dense_share)  # all, some or none of the steps
-        patch.setattr(medseg.native, "STEP_ELEMENTS", step)
-        patch.setattr(medseg.native, "STEP_PLANES", 2)
-        patch.setattr(medseg.native, "CHUNK_VOXELS", chunk)
+        patch.setattr(medseg.infer.native, "DENSE_SHARE", dense_share)  # all, some or none of the steps
+        patch.setattr(medseg.infer.native, "STEP_ELEMENTS", step)
+        patch.setattr(medseg.infer.native, "STEP_PLANES", 2)
+        patch.setattr(medseg.infer.native, "CHUNK_VOXELS", chunk)
         found = labels_of(*grid, axis=axis, depths=depths)
     assert found.dtype == np.uint8
     assert found.flags.f_contiguous
@@ -154,7 +154,7 @@ def test_planes_missing_or_too_many_are_named():
 
 MEASURE = """
 import numpy as np, torch
-from medseg.native import NativeLabels
+from medseg.infer.native import NativeLabels
 classes, axis, depth, cell = {numbers}
 scores = torch.randn(1, classes, *[max(2, 96 // cell)] * 3)
 scores = torch.nn.functional.interpolate(scores, size=(96, 120, 110), mode="trilinear")[0]

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from medseg.fused import fused
-from medseg.infer import window_inferer
-from medseg.networks import Ensemble, unet, unet_strides
+from medseg.infer.fused import fused
+from medseg.infer.inferers import window_inferer
+from medseg.networks.ensemble import Ensemble
+from medseg.networks.residual_unet import unet, unet_strides
 
 
 @pytest.mark.parametrize("spatial_dims", [2, 3])

@@ -8,8 +8,8 @@ from batch_kill import predict_small, write_cases
 from conftest import BUNDLES, SAMPLES
 
 from medseg import InputError, predict
-from medseg.manifest import append
-from medseg.outputs import announce
+from medseg.prediction.manifest import append
+from medseg.prediction.outputs import announce
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 

@@ -4,7 +4,7 @@ import cc3d
 import numpy as np
 import pytest
 
-from medseg.postprocess import count_components, keep_largest_component
+from medseg.infer.components import count_components, keep_largest_component
 
 
 def test_only_the_largest_part_of_the_asked_labels_stays():

@@ -107,14 +107,14 @@ def test_other_weights_do_not_count_as_done(weights, tmp_path):
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("prediction", "read_volume"),
-        ("resample", "resample"),
-        ("segmentation", "_run"),
-        ("engine", "_Kept"),
-        ("native", "_best"),
-        ("postprocess", "count_components"),
-        ("postprocess", "keep_largest_component"),
-        ("results", "write_label_map"),
+        ("prediction.case", "read_volume"),
+        ("preprocess.resample", "resample"),
+        ("infer.segmentation", "_run"),
+        ("infer.blending", "_Kept"),
+        ("infer.native", "_best"),
+        ("infer", "count_components"),
+        ("infer.postprocess", "keep_largest_component"),
+        ("write.results", "write_label_map"),
     ],
 )
 def test_memory_that_runs_out_once_at_any_stage_costs_nothing(weights, tmp_path, monkeypatch, module, name):

@@ -9,9 +9,11 @@ from conftest import SAMPLES
 from monai.data import MetaTensor
 from monai.transforms import ScaleIntensityRanged
 
-from medseg.postprocess import PRED, to_native_labels
-from medseg.preprocess import IMAGE, LABEL, Windowedd, preprocessing
-from medseg.read import Volume
+from medseg.infer.postprocess import to_native_labels
+from medseg.preprocess.intensity import Windowedd
+from medseg.preprocess.keys import IMAGE, LABEL, PRED
+from medseg.preprocess.pipeline import preprocessing
+from medseg.read.volume import Volume
 
 MR = {"kind": "mr", "percentiles": [0.5, 99.5]}
 

@@ -13,8 +13,8 @@ import pytest
 from conftest import BUNDLES, SAMPLES, medseg
 
 from medseg import InputError, inspect, predict, read_study, read_volume
-from medseg.evaluation import evaluate_cases
-from medseg.read import scan
+from medseg.evaluation.run import evaluate_cases
+from medseg.read.study import scan
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 TEXTS = {  # where an identifier may stand, each with a word of its own

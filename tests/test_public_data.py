@@ -13,8 +13,10 @@ from monai.apps import DecathlonDataset
 from typer.testing import CliRunner
 
 import medseg
-from medseg import InputError, public_data
-from medseg.cli import app, main
+from medseg import InputError
+from medseg.cases import public_data
+from medseg.cli.commands import app
+from medseg.cli.run import main
 
 TASK = "Task09_Spleen"
 

@@ -6,7 +6,7 @@ import SimpleITK
 from conftest import SAMPLES
 
 from medseg import InputError, read_study, read_volume
-from medseg.read import scan
+from medseg.read.study import scan
 
 
 def test_a_folder_of_every_format(save, tmp_path):

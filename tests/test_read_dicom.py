@@ -28,8 +28,9 @@ from pydicom.uid import (
 )
 
 from medseg import InputError, read_study, read_volume
-from medseg.preprocess import IMAGE
-from medseg.read import LoadStudyd, StudyReader, scan
+from medseg.preprocess.keys import IMAGE
+from medseg.read.monai_reader import LoadStudyd, StudyReader
+from medseg.read.study import scan
 
 
 def edit(folder, change):

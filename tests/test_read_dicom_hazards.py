@@ -20,8 +20,9 @@ from pydicom.uid import (
 )
 
 from medseg import InputError, read_study, read_volume
-from medseg.preprocess import IMAGE
-from medseg.read import LoadStudyd, scan
+from medseg.preprocess.keys import IMAGE
+from medseg.read.monai_reader import LoadStudyd
+from medseg.read.study import scan
 
 
 def next_key(fields):

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nibabel.eulerangles import euler2mat
 
-from medseg.codes import CODES
-from medseg.errors import InputError
+from medseg.errors.exceptions import InputError
+from medseg.errors.problems import CODES
 from medseg.read.itk_formats import is_itk_format, read_itk, scan_itk
 
 KINDS = [("x.nrrd", False), ("x.nrrd", True), ("x.mha", False), ("x.mha", True)]

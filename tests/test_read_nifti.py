@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nibabel.eulerangles import euler2mat
 
-from medseg.cases import check_cases
-from medseg.codes import CODES
-from medseg.errors import InputError
+from medseg.cases.checks import check_cases
+from medseg.errors.exceptions import InputError
+from medseg.errors.problems import CODES
 from medseg.read.nifti import read_nifti, scan_nifti
 
 PATIENT = b"DOE^JANE 1970"

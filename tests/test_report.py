@@ -18,7 +18,7 @@ from conftest import ROOT
 from PIL import Image
 from report_cases import HOSTILE, NAMES, judge_one, judge_two
 
-from medseg.report import file_name
+from medseg.report.page import file_name
 
 MAIN = ("dice", "hd95_mm", "nsd")
 

@@ -13,7 +13,7 @@ import pytest
 from report_cases import AFFINE, judge_one, judge_two, unpack, volumes
 
 from medseg.report import pictures
-from medseg.report.scenes import Views, prepare
+from medseg.report.scenes import Views, scene_of
 
 # Left, right, top, bottom, as radiologists look.
 LETTERS = {"axial": "RLAP", "coronal": "RLSI", "sagittal": "APSI"}
@@ -89,7 +89,7 @@ def test_nothing_is_wider_than_a_telephone(one):
 def test_scrolling_shows_each_voxel_as_it_is(two, axis, model):
     """Decompression, axes and colours are right: each voxel's centre has the fill that the files ask for."""
     reference, ours, theirs = volumes(3)
-    scene = prepare(Views(None, reference, ours, AFFINE, second=theirs))
+    scene = scene_of(Views(None, reference, ours, AFFINE, second=theirs))
     cut = {"axial": 2, "coronal": 1, "sagittal": 0}[axis]
     others = tuple(a for a in range(3) if a != cut)
     k = int(np.argmax((scene.predictions[model] != scene.reference).sum(axis=others)))

@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 from report_cases import AFFINE, unpack, volumes
 
-from medseg.report import distributions, evidence, pictures, worst_first
+from medseg.report import distributions, evidence, pictures
 from medseg.report.evidence import gather, pack, strides
 from medseg.report.numbers import number
-from medseg.report.scenes import Views, prepare
+from medseg.report.page import worst_first
+from medseg.report.scenes import Views, scene_of
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -19,7 +20,7 @@ def test_packed_volumes_come_back(many):
     rng = np.random.default_rng(0)
     reference = rng.integers(0, 1000 if many else 4, (9, 8, 7)) * 3
     prediction = np.where(rng.random(reference.shape) < 0.3, 0, reference)
-    scene = prepare(Views(rng.normal(size=reference.shape), reference, prediction, np.eye(4), second=reference))
+    scene = scene_of(Views(rng.normal(size=reference.shape), reference, prediction, np.eye(4), second=reference))
     ids = np.unique([0, *reference.ravel()])
     text, facts = pack(scene, {str(ids[1]): "first"})
     image, maps = unpack(text, facts)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from medseg.report import pictures
 from medseg.report.pictures import GAP_INDEX, GREYS, label_colours, overlay, png, poster, slice_row, strip
-from medseg.report.scenes import AXES_SHOWN, MARGIN_MM, Views, prepare
+from medseg.report.scenes import AXES_SHOWN, MARGIN_MM, Views, scene_of
 
 DIRECTIONS = np.array(
     [[-1, 0, 0], [0, -1, 0], [0, 0, -1]]
@@ -45,7 +45,7 @@ def test_every_orientation_is_turned_to_left_posterior_inferior(order, flips):
     shape, spacing_mm = (5, 6, 7), (1.0, 2.0, 3.0)
     reference = np.arange(1, 211).reshape(shape)  # a number of its own in each voxel, all of them labelled
     affine = oriented(tuple(order), flips, shape, spacing_mm)
-    scene = prepare(Views(reference.astype(np.float32), reference, reference, affine))
+    scene = scene_of(Views(reference.astype(np.float32), reference, reference, affine))
     for axis in range(3):
         file_axis, start, step = scene.file_axes[axis]
         world = affine[:3, file_axis] * step
@@ -69,7 +69,7 @@ def test_letters_name_the_directions_in_which_planes_are_drawn():
 @pytest.mark.parametrize("seed", range(8))
 def test_the_planes_meet_in_a_wrong_voxel_of_the_slice_with_most(seed):
     reference, prediction = blobs(seed)
-    scene = prepare(Views(None, reference, prediction, np.diag([1.5, 1, 2, 1])))
+    scene = scene_of(Views(None, reference, prediction, np.diag([1.5, 1, 2, 1])))
     wrong = scene.reference != scene.predictions[0]
     i, j, k = scene.point
     assert wrong[i, j, k]
@@ -80,10 +80,10 @@ def test_the_planes_meet_in_a_wrong_voxel_of_the_slice_with_most(seed):
 
 def test_without_an_error_the_planes_meet_in_a_label_and_without_labels_in_the_middle():
     reference, _ = blobs(3)
-    scene = prepare(Views(None, reference, reference, np.eye(4)))
+    scene = scene_of(Views(None, reference, reference, np.eye(4)))
     assert scene.reference[scene.point] > 0
     nothing = np.zeros((9, 7, 5), np.uint8)
-    scene = prepare(Views(None, nothing, nothing, np.eye(4)))
+    scene = scene_of(Views(None, nothing, nothing, np.eye(4)))
     assert (scene.reference.shape, scene.point) == ((9, 7, 5), (4, 3, 2))
 
 
@@ -91,7 +91,7 @@ def test_what_is_shown_is_the_labels_with_a_margin():
     reference = np.zeros((90, 80, 70), np.uint8)
     prediction = reference.copy()
     reference[40:50, 30:40, 20:30], prediction[40:60, 30:40, 20:30] = 1, 1
-    scene = prepare(Views(None, reference, prediction, np.diag([1, 2, 4, 1.0])))
+    scene = scene_of(Views(None, reference, prediction, np.diag([1, 2, 4, 1.0])))
     margins = [round(MARGIN_MM / mm) for mm in (1, 2, 4)]
     assert scene.reference.shape == (20 + 2 * margins[0], 10 + 2 * margins[1], 10 + 2 * margins[2])
 
@@ -118,7 +118,7 @@ def test_errors_are_filled_in_their_colour_voxel_by_voxel(seed, monkeypatch):
     monkeypatch.setattr(pictures, "_write_letters", lambda *_: None)  # they cover voxels at the rim
     reference, prediction = blobs(seed)
     image = np.random.default_rng(seed).random(reference.shape)
-    scene = prepare(Views(image, reference, prediction, np.diag([1, 1.5, 2, 1])))
+    scene = scene_of(Views(image, reference, prediction, np.diag([1, 1.5, 2, 1])))
     drawn = strip(scene, scene.predictions[0], width=1200, height=900, line=1)
     seen = set()
     for fills, expected in states_at_voxels(scene, scene.predictions[0], drawn):
@@ -148,7 +148,7 @@ def test_colours_say_whose_the_voxel_is():
 @pytest.mark.parametrize("spacing_mm", [(1, 1, 1), (0.7, 0.7, 5), (3, 1, 2)])
 def test_planes_have_the_patient_s_proportions(spacing_mm):
     reference, prediction = blobs(1, shape=(20, 24, 12))
-    scene = prepare(Views(None, reference, prediction, np.diag([*spacing_mm, 1])))
+    scene = scene_of(Views(None, reference, prediction, np.diag([*spacing_mm, 1])))
     drawn = strip(scene, scene.predictions[0], width=900, height=300)
     wide, high, deep = (n * mm for n, mm in zip(scene.reference.shape, scene.spacing_mm, strict=True))
     scale = (drawn.width - 12) / (2 * wide + high)
@@ -182,7 +182,7 @@ HARD = {
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("views", HARD.values(), ids=HARD)
 def test_whatever_the_volumes_there_is_a_picture(views):
-    scene = prepare(views)
+    scene = scene_of(views)
     for prediction in scene.predictions:
         drawn = strip(scene, prediction, width=600, height=240, line=2)
         assert drawn.width <= 600
@@ -201,9 +201,9 @@ def test_the_grey_window_is_that_of_the_organ():
     rng = np.random.default_rng(0)
     image = np.where(reference > 0, rng.normal(60, 15, reference.shape), -1000)
     image[0, 0, 0] = 3000
-    low, high = prepare(Views(image, reference, reference, np.eye(4))).window
+    low, high = scene_of(Views(image, reference, reference, np.eye(4))).window
     assert -100 < low < 60 < high < 200
-    scaled = prepare(replace(Views(image, reference, reference, np.eye(4)), image=image * 10)).window
+    scaled = scene_of(replace(Views(image, reference, reference, np.eye(4)), image=image * 10)).window
     np.testing.assert_allclose(scaled, (10 * low, 10 * high), rtol=1e-5)
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from monai.transforms import Compose, Orientationd, Spacingd
 
-import medseg.resample
-from medseg.errors import InputError
-from medseg.resample import SAME_SPACING_MM, Resampled, resample
+import medseg.preprocess.resample
+from medseg.errors.exceptions import InputError
+from medseg.preprocess.resample import SAME_SPACING_MM, Resampled, resample
 
 RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 
@@ -70,7 +70,7 @@ def test_grid_and_values(shape, seed, spacing_mm, wanted_mm, dtype, order, orien
     half = (np.array(shape)[:, None] - 1) * np.array(spacing_mm)[:, None] / np.array([0.5, 1, 1.5, 1.7, 4]) % 1
     assume((np.abs(half - 0.5) > 1e-6).all())  # where the size is a matter of MONAI's rounding errors
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(medseg.resample, "BLOCK_VOXELS", block)
+        patch.setattr(medseg.preprocess.resample, "BLOCK_VOXELS", block)
         found, new_affine = resample(
             torch.from_numpy(voxels), affine, spacing_mm=wanted_mm, orientation=orientation
         )

@@ -10,9 +10,11 @@ from conftest import BUNDLES, SAMPLES
 from dicom_series import pixels, write_series
 from typer.testing import CliRunner
 
-from medseg import InputError, evaluate, predict, prediction, read_volume, results
-from medseg.cli import app
-from medseg.write import sha256_of
+from medseg import InputError, evaluate, predict, read_volume
+from medseg.cli.commands import app
+from medseg.files import sha256_of
+from medseg.prediction import case as prediction
+from medseg.write import results
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 SERIES = SAMPLES / "mr_held_back/images/mr_19"
@@ -121,7 +123,7 @@ def test_nothing_written_or_printed_quotes_a_header(run, tmp_path, monkeypatch, 
     (record,) = run(tmp_path / "in", formats=ALL)
     assert record["codes"] == ["CASE_FAILED"]
     assert record["message"].startswith("KeyError at test_results:")
-    assert "medseg.prediction:" in record["message"]
+    assert "medseg.prediction.case:" in record["message"]
     monkeypatch.undo()
     (record,) = run(tmp_path / "in", formats=ALL)
     assert record["status"] == "done"

@@ -1,5 +1,6 @@
 """A case in as much memory as there is: the same labels in every way, the peak known before."""
 
+import pkgutil
 from itertools import pairwise
 
 import numpy as np
@@ -8,11 +9,11 @@ import torch
 from monai.data import MetaTensor
 from monai.networks.nets import UNet
 
-from medseg.infer import window_inferer
-from medseg.memory import MIB, resident_bytes
-from medseg.native import NativeLabels
-from medseg.segmentation import label_image
-from medseg.ways import predict_bytes, ways
+from medseg.infer.inferers import window_inferer
+from medseg.infer.memory_plans import plans, predict_bytes
+from medseg.infer.native import NativeLabels
+from medseg.infer.segmentation import label_image
+from medseg.system_memory import MIB, resident_bytes
 
 CPU = torch.device("cpu")
 
@@ -58,10 +59,10 @@ def test_labels_are_those_of_the_whole_tensor_of_scores(image, network, inferer,
     assert (labels == native.finish()).mean() >= 0.9999
 
 
-@pytest.mark.parametrize("n", range(len(list(ways(window_inferer(patch_size=[16] * 3), CPU)))))
+@pytest.mark.parametrize("n", range(len(list(plans(window_inferer(patch_size=[16] * 3), CPU)))))
 def test_every_way_gives_the_same_labels(image, network, inferer, labels, monkeypatch, n):
-    way = list(ways(inferer, CPU))[n]
-    monkeypatch.setattr("medseg.segmentation.ways", lambda *_: [way])
+    way = list(plans(inferer, CPU))[n]
+    monkeypatch.setattr("medseg.infer.segmentation.plans", lambda *_: [way])
     found, confidence, facts = label_image(image, network, inferer)
     assert (found == labels).mean() >= 0.9999
     assert facts["memory"]["way"] == str(way)
@@ -69,26 +70,22 @@ def test_every_way_gives_the_same_labels(image, network, inferer, labels, monkey
 
 
 def test_ways_need_less_and_less(image, network, inferer):
-    needs = [predict_bytes(image, network, way) for way in ways(inferer, CPU)]
+    needs = [predict_bytes(image, network, way) for way in plans(inferer, CPU)]
     here = resident_bytes()
     assert all(b - here <= a - here + MIB for a, b in pairwise(needs))
     assert needs[-1] < needs[0]
 
 
 @pytest.mark.parametrize(
-    "stage", ["medseg.infer.fused", "medseg.engine._Kept.add", "medseg.native.NativeLabels.add"]
+    "stage", ["infer.inferers.fused", "infer.blending._Kept.add", "infer.native.NativeLabels.add"]
 )
 @pytest.mark.parametrize("times", [1, 3])
 def test_memory_that_runs_out_leads_to_the_next_smaller_way(
     image, network, inferer, labels, monkeypatch, stage, times
 ):
-    module, *names = stage.replace("medseg.", "", 1).split(".")
-    import importlib
-
-    holder = importlib.import_module(f"medseg.{module}")
-    for name in names[:-1]:
-        holder = getattr(holder, name)
-    real, calls = getattr(holder, names[-1]), []
+    place, _, name = stage.rpartition(".")
+    holder = pkgutil.resolve_name(f"medseg.{place}")
+    real, calls = getattr(holder, name), []
 
     def runs_out(*args, **kwargs):
         calls.append(1)
@@ -98,7 +95,7 @@ def test_memory_that_runs_out_leads_to_the_next_smaller_way(
             )
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(holder, names[-1], runs_out)
+    monkeypatch.setattr(holder, name, runs_out)
     found, _, facts = label_image(image, network, inferer)
     assert (found == labels).mean() >= 0.9999
     assert facts["memory"]["ran_out"] == times
@@ -119,7 +116,7 @@ def test_a_budget_that_nothing_fits_is_refused(image, network, inferer):
 
 
 def test_a_smaller_budget_takes_a_smaller_way(image, network, inferer):
-    needs = [predict_bytes(image, network, way) for way in ways(inferer, CPU)]
+    needs = [predict_bytes(image, network, way) for way in plans(inferer, CPU)]
     facts = label_image(image, network, inferer, budget_mib=(needs[0] + needs[-1]) / 2 / MIB)[2]
     assert not facts["memory"]["way"].endswith("parts: 1")
 
@@ -147,7 +144,7 @@ def test_a_gpu_gives_the_labels_of_the_cpu_and_falls_back_to_it(image, network, 
     found, _, facts = label_image(image, network, inferer, device=gpu)
     assert (found == labels).mean() >= 0.999
     assert facts["memory"]["way"].startswith("cuda, sums on cuda")
-    monkeypatch.setattr("medseg.ways.free_gpu_bytes", lambda _: 0)
+    monkeypatch.setattr("medseg.infer.memory_plans.free_gpu_bytes", lambda _: 0)
     found, _, facts = label_image(image, network, inferer, device=gpu)
     assert (found == labels).mean() >= 0.9999
     assert facts["memory"]["way"].startswith("cpu")

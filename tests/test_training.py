@@ -9,8 +9,8 @@ from conftest import BUNDLES, SAMPLES
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from medseg import InputError, train
-from medseg.bundle import load_weights
-from medseg.training import open_run
+from medseg.bundle.weights import load_weights
+from medseg.training.run_record import open_run
 
 TINY = {
     "max_minutes": None,

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from medseg import InputError
-from medseg.training_schedule import Schedule, WeightAverage
+from medseg.training.schedule import Schedule
+from medseg.training.weight_average import WeightAverage
 
 
 def optimizer(rate: float = 1.0) -> torch.optim.Optimizer:

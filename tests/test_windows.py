@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monai.data.utils import dense_patch_slices
 
-from medseg.windows import NEGLIGIBLE, adapted_size, starts, stops
+from medseg.infer.windows import NEGLIGIBLE, adapted_size, starts, stops
 
 
 @given(length=st.integers(1, 300), window=st.integers(1, 96), overlap=st.sampled_from([0.0, 0.25, 0.5, 0.8]))

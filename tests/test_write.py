@@ -9,7 +9,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from medseg.write import append_line, atomic, write_csv, write_json, write_label_map
+from medseg.files import append_line, atomic, write_csv, write_json
+from medseg.write.nifti import write_label_map
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -14,8 +14,9 @@ from conftest import BUNDLES, SAMPLES
 from dicom_series import pixels, right_handed, rotation, write_enhanced, write_series
 
 from medseg import InputError, read_volume
-from medseg.bundle import read_metadata
-from medseg.write import SEG_TYPES, write_dicom_seg, write_rtstruct
+from medseg.bundle.metadata import read_metadata
+from medseg.write.dicom_seg import SEG_TYPES, write_dicom_seg
+from medseg.write.rtstruct import write_rtstruct
 
 META = read_metadata(BUNDLES / "hippocampus_mr_unet3d")
 OBLIQUE = rotation((1.0, 2.0, 3.0), 0.4)

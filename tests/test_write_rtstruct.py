@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from medseg import read_volume
-from medseg.bundle import read_metadata
-from medseg.write import write_rtstruct
+from medseg.bundle.metadata import read_metadata
 from medseg.write.contours import outlines
+from medseg.write.rtstruct import write_rtstruct
 
 META = read_metadata(BUNDLES / "hippocampus_mr_unet3d")
 OBLIQUE = rotation((3.0, 1.0, 2.0), 0.3)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.cases import case_id
+from medseg.cases import case_id, to_grid
 from medseg.errors import InputError
-from medseg.label_maps import to_grid
-from medseg.metrics.calibration import calibration_error
+from medseg.metrics import calibration_error
 
 DOMAIN = (
     "over the voxels of the network's grid in the box around all that are at least 1/255 probable or in the "

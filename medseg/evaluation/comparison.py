@@ -10,14 +10,21 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.cases import Case
+from medseg.cases import (
+    Case,
+    as_labels,
+    check_ids,
+    check_same_grid,
+    ids_in,
+    on_same_grid,
+    reaches_outside,
+    to_grid,
+)
 from medseg.evaluation.calibration import calibration_of, check_probabilities
 from medseg.evaluation.settings import Settings, check_tolerances
-from medseg.label_maps import as_labels, check_ids, check_same_grid, ids_in, on_same_grid, reaches_outside, to_grid
+from medseg.files import sha256_of
 from medseg.metrics import compare
-from medseg.read import Volume, is_nifti, read_volume
-from medseg.read.nifti import read_nifti
-from medseg.write import sha256_of
+from medseg.read import Volume, is_nifti, read_nifti, read_volume
 
 VOLUMES = ("volume_ml", "reference_volume_ml", "volume_error_ml")
 PREDICTIONS = ("prediction", "second")  # keys of a case: the label map that is judged, and a second model's

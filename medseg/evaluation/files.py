@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import medseg
-from medseg.cases import Case
+from medseg.cases import Case, on_same_grid
 from medseg.errors import InputError
 from medseg.evaluation.comparison import PREDICTIONS, Compared, on_grid_of, read_labels
 from medseg.evaluation.groups import Groups
-from medseg.evaluation.notes import findings, warnings_of
+from medseg.evaluation.notes import notes_of, warnings_of
 from medseg.evaluation.provenance import folder_name, made_by, versions
 from medseg.evaluation.settings import Settings
 from medseg.evaluation.summary import (
@@ -25,11 +25,9 @@ from medseg.evaluation.summary import (
     summarize_groups,
     table_of,
 )
-from medseg.label_maps import on_same_grid
+from medseg.files import sweep, write_csv, write_json
 from medseg.read import read_volume
 from medseg.report import Views, may_be_shown, write_report
-from medseg.write import write_csv, write_json
-from medseg.write.files import sweep
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ def write_evaluation(
     models = model_names([[case[key] for case in cases] for key, _ in zip(PREDICTIONS, by_model, strict=False)])
     summary = summarize(tables[0], names, metrics)
     summary |= {"definitions": definitions_of(settings), "policy": policy_of(settings, two_models=len(models) > 1)}
-    summary |= findings(ids, by_model, names, models, without_prediction)
+    summary |= notes_of(ids, by_model, names, models, without_prediction)
     if groups[0]:
         summary["groups"] = summarize_groups(tables[0], ids, groups[0], names, metrics)
     if len(models) > 1:
@@ -107,7 +105,7 @@ def _provenance(
         makers[key] = {"predictions": folder_name(list(paths.values())), "bundle": maker}
         notes += doubts
     facts: dict[str, Any] = {
-        "medseg": medseg.__version__,
+        "medseg": version("medseg"),
         "versions": versions(settings.metrics),
         **makers["prediction"],
         "references": folder_name([case["label"] for case in cases]),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medseg.cases import some
+from medseg.errors import some
 from medseg.evaluation.comparison import Compared
 from medseg.evaluation.groups import NOT_GIVEN
 
 
-def findings(
+def notes_of(
     ids: Sequence[str],
     by_model: Sequence[Sequence[Compared]],
     names: Mapping[int, str],

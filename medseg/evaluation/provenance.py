@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from medseg.bundle import read_metadata
-from medseg.manifest import read_newest
-from medseg.write import sha256_of
+from medseg.files import sha256_of
+from medseg.prediction import read_newest
 
 
 def versions(metrics: Sequence[str]) -> dict[str, str]:

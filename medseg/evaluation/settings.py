@@ -9,10 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from medseg.cases import Case, some
-from medseg.errors import InputError
+from medseg.cases import Case
+from medseg.errors import InputError, some
 from medseg.evaluation.groups import Groups, read_groups
-from medseg.metrics.table import DEFAULT_METRICS, check_hd95, check_metrics
+from medseg.metrics import DEFAULT_METRICS, check_hd95, check_metrics
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.metrics.table import lower_is_better
+from medseg.metrics import lower_is_better
 from medseg.report.numbers import direction, title
 
 WIDE, HIGH = 1000, 20

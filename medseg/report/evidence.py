@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from medseg.report.pictures import png, strip, webp
-from medseg.report.scenes import Scene, Views, prepare, to_grey
+from medseg.report.scenes import Scene, Views, scene_of, to_grey
 
 PICTURES_MIB, VOLUMES_MIB = 28, 12  # of the report's text; browsers and mail carry a file of this size
 MAX_VOXELS = 2_000_000  # of a volume for scrolling: CT at 512 x 512 is thinned out to this
@@ -78,7 +78,7 @@ def gather(
     picture_room, volume_room = PICTURES_MIB * MIB, VOLUMES_MIB * MIB
 
     def work(case: Mapping[str, Any], with_volume: bool, large: bool = True) -> Evidence:
-        scene = prepare(read(case))
+        scene = scene_of(read(case))
         poster = draw(case, scene)
         return make_evidence(scene, names, with_volume=with_volume, large=large, poster=poster)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from medseg.cases import PROBLEMS_SHOWN
-from medseg.metrics.table import lower_is_better
+from medseg.errors import PROBLEMS_SHOWN
+from medseg.metrics import lower_is_better
 
 LISTS = {
     "without_prediction": "References without a prediction, left out of all numbers",

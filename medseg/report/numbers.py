@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from medseg.metrics.table import lower_is_better
+from medseg.metrics import lower_is_better
 
 MAIN = ("dice", "hd95_mm", "nsd")  # the ones a reader looks for first
 TITLES = {

@@ -64,7 +64,7 @@ class Scene:
     file_axes: tuple[tuple[int, int, int], ...]
 
 
-def prepare(views: Views) -> Scene:
+def scene_of(views: Views) -> Scene:
     """Turn, crop and window a case's volumes for drawing; nothing is copied that need not be."""
     turn = ornt_transform(io_orientation(views.affine), axcodes2ornt(AXES_SHOWN))
     reference = apply_orientation(views.reference, turn)

@@ -1,31 +1,23 @@
-"""Write results so that a file is there whole or not at all: NIfTI, DICOM SEG, RTSTRUCT, JSON, CSV, weights.
+"""Results in the formats asked for, each whole or not there: NIfTI, DICOM SEG, RTSTRUCT, probabilities.
 
-nibabel, torch and highdicom are imported by the function that needs them.
+nibabel and highdicom are imported by the function that needs them. A new output format is a file here and a line
+in `results`.
 """
 
 from medseg.write.dicom_seg import SEG_TYPES, write_dicom_seg
-from medseg.write.files import (
-    append_line,
-    atomic,
-    sha256_of,
-    write_csv,
-    write_json,
-    write_text,
-    write_torch,
-)
 from medseg.write.nifti import write_label_map
+from medseg.write.probabilities import write_probabilities
+from medseg.write.results import SUFFIXES, check_formats, check_volume, write_results
 from medseg.write.rtstruct import write_rtstruct
 
 __all__ = [
     "SEG_TYPES",
-    "append_line",
-    "atomic",
-    "sha256_of",
-    "write_csv",
+    "SUFFIXES",
+    "check_formats",
+    "check_volume",
     "write_dicom_seg",
-    "write_json",
     "write_label_map",
+    "write_probabilities",
+    "write_results",
     "write_rtstruct",
-    "write_text",
-    "write_torch",
 ]

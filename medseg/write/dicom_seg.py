@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,12 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 
+from medseg.bundle import Segment, segments_of
 from medseg.errors import InputError
-from medseg.read import Volume
-from medseg.read.dicom_values import quiet
+from medseg.files import atomic
+from medseg.read import Volume, quiet
 from medseg.write.dicom_header import UTF_8
 from medseg.write.dicom_source import Source, read_source
-from medseg.write.files import atomic
-from medseg.write.segments import Segment, segments_of
 
 if TYPE_CHECKING:
     import highdicom
@@ -47,7 +47,7 @@ def write_dicom_seg(
         As `medseg.read_volume` gave it; its files are read again for patient, study and references.
     metadata
         The bundle's ``metadata.json``: name, version, labels and, under ``medseg``, ``segments``, their codes
-        and colours (see `medseg.write.segments.segments_of`).
+        and colours (see `medseg.bundle.segments.segments_of`).
     seg_type
         ``"BINARY"``: a frame for each segment and slice, one bit a voxel; segments are numbered from 1.
         ``"LABELMAP"``: one frame a slice that holds label ids (DICOM since 2024; few viewers know it yet).
@@ -93,8 +93,6 @@ def _segmentation(
 ) -> highdicom.seg.Segmentation:
     import highdicom
 
-    from medseg import __version__
-
     numbers = np.array([segment.label for segment in segments])
     if seg_type == "BINARY":  # its segments are numbered 1, 2, 3 (PS3.3 C.8.20.4)
         lookup = np.zeros(int(numbers.max()) + 1, labels.dtype)
@@ -112,7 +110,7 @@ def _segmentation(
         instance_number=1,
         manufacturer="medseg",
         manufacturer_model_name=metadata["name"][:64],
-        software_versions=__version__,
+        software_versions=version("medseg"),
         device_serial_number=NO_SERIAL_NUMBER,
         content_label="SEGMENTATION",
         content_description=metadata["task"][:64] if "task" in metadata else None,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.write.files import atomic
+from medseg.files import atomic
 
 # What places a NIfTI's voxels (NIfTI-1.1, nifti1.h, METHODS 1 to 3), with the units it is written in
 GRID_FIELDS = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,12 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from medseg.read import Volume
-from medseg.read.dicom_values import quiet
+from medseg.bundle import ANATOMICAL_STRUCTURE, Segment, segments_of
+from medseg.files import atomic
+from medseg.read import Volume, quiet
 from medseg.write.contours import outlines
 from medseg.write.dicom_seg import check_labels
 from medseg.write.dicom_source import Source, read_source
-from medseg.write.files import atomic
-from medseg.write.segments import ANATOMICAL_STRUCTURE, Segment, segments_of
 
 SERIES_NUMBER = 902  # after the scanner's own and the SEG's
 DECIMALS = 4  # of mm: below any scanner's, and within the 16 characters of a DS
@@ -58,8 +58,6 @@ def write_rtstruct(path: str | Path, labels: np.ndarray, volume: Volume, metadat
 
 
 def _structure_set(source: Source, metadata: Mapping[str, Any]) -> Dataset:
-    from medseg import __version__
-
     now = datetime.now()
     ds = Dataset()
     ds.update(source.header)
@@ -73,7 +71,7 @@ def _structure_set(source: Source, metadata: Mapping[str, Any]) -> Dataset:
     ds.SeriesDescription = _made_by(metadata)[:64]
     ds.OperatorsName = None
     ds.Manufacturer, ds.ManufacturerModelName = "medseg", metadata["name"][:64]
-    ds.SoftwareVersions = __version__
+    ds.SoftwareVersions = version("medseg")
     ds.StructureSetLabel, ds.StructureSetName = "medseg", _made_by(metadata)[:64]
     ds.InstanceNumber = 1
     ds.ApprovalStatus = "UNAPPROVED"

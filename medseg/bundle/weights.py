@@ -1,0 +1,70 @@
+"""Weights to a network: plain state dicts, nothing that runs code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medseg.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
+    """Fill `network` from a state dict or from a training checkpoint, and return it in evaluation mode.
+
+    Nothing but tensors is read from the file (``weights_only``). Half precision becomes float32.
+
+    Raises
+    ------
+    InputError
+        `WEIGHTS_MISSING`, `FILE_UNREADABLE` or `WEIGHTS_MISMATCH`.
+    """
+    import torch
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            "WEIGHTS_MISSING",
+            f"{path} does not exist; train the bundle and give --weights OUTPUT_DIR/models/best.pt",
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what the broken bytes led it to
+        raise InputError("FILE_UNREADABLE", f"{path} holds no tensors ({type(error).__name__})") from error
+    state = state.get("network", state) if isinstance(state, dict) else state
+    try:
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise InputError(
+            "WEIGHTS_MISMATCH",
+            f"{path} does not fit the network in the bundle's metadata: {str(error).splitlines()[-1].strip()}",
+        ) from error
+    return network.float().eval()
+
+
+def load_model(
+    network: torch.nn.Module, weights: str | Path | Sequence[str | Path], mirror_axes: Sequence[int] = ()
+) -> torch.nn.Module:
+    """Return `network` with its weights, or an `Ensemble` where there are several or the image is also mirrored.
+
+    Raises
+    ------
+    InputError
+        As `load_weights`; `CONFIG_BAD_VALUE`: an axis that the network has not.
+    """
+    from medseg.networks import Ensemble, spatial_dims_of
+
+    paths = [weights] if isinstance(weights, (str, Path)) else list(weights)
+    dims = spatial_dims_of(network)
+    if not paths or len(set(mirror_axes)) < len(mirror_axes) or not set(mirror_axes) <= set(range(dims)):
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            f"weights {paths}, mirror_axes {list(mirror_axes)}: a file or more, different axes of 0 to {dims - 1}",
+        )
+    if len(paths) == 1 and not mirror_axes:
+        return load_weights(network, paths[0])
+    return Ensemble([load_weights(deepcopy(network), path) for path in paths], mirror_axes).eval()

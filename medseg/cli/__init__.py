@@ -1,0 +1,6 @@
+"""The command line: the commands, the values they are given, the tables they print."""
+
+from medseg.cli.commands import app
+from medseg.cli.run import main
+
+__all__ = ["app", "main"]

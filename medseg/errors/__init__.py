@@ -1,0 +1,16 @@
+"""What goes wrong: the errors a user can cause (`exceptions`), every code once (`problems`), words (`listing`)."""
+
+from medseg.errors.exceptions import CasesFailed, InputError, cause_of, causes_of, exit_cleanly
+from medseg.errors.listing import PROBLEMS_SHOWN, some
+from medseg.errors.problems import remedy
+
+__all__ = [
+    "PROBLEMS_SHOWN",
+    "CasesFailed",
+    "InputError",
+    "cause_of",
+    "causes_of",
+    "exit_cleanly",
+    "remedy",
+    "some",
+]

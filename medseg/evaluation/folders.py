@@ -1,0 +1,66 @@
+"""The folders of an evaluation: where references are, and where its files may go."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from medseg.cases import LAYOUTS, Case, find_cases, images_near, lists_cases
+from medseg.errors import InputError, some
+
+
+def readable(name: str) -> str:
+    """Return a file's name as text that any file can hold: bytes that are no UTF-8 are written as ``\\udce9``."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def check_output(output: str | Path) -> None:
+    """Refuse, before anything is compared, a folder that cannot be written to or holds images and no evaluation.
+
+    Raises
+    ------
+    InputError
+        `OUTPUT_UNWRITABLE`; `CONFIG_BAD_VALUE`, since of three or four folders the last is written to.
+    """
+    folder = Path(output).expanduser()
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        found = "may not be written to" if there.is_dir() else "is a file"
+        raise InputError("OUTPUT_UNWRITABLE", f"{output}: {there} {found}; choose another folder")
+    ours = ("cases.csv", "summary.json")  # nnU-Net leaves a summary.json beside its predictions
+    evaluated = all((folder / name).exists() for name in ours)
+    if not folder.exists() or evaluated:
+        return
+    held = images_near(folder)
+    if not held:
+        return
+    raise InputError(
+        "CONFIG_BAD_VALUE",
+        f"output {output} holds images ({some(held)}) and no evaluation; OUTPUT comes "
+        "last (PREDICTIONS [PREDICTIONS_B] REFERENCES OUTPUT), and is a new folder or one that was evaluated into",
+    )
+
+
+def find_references(path: str | Path) -> list[Case]:
+    """Return the labelled cases of a data set, or those of a folder of label maps.
+
+    Beside ``labels/`` or ``labelsTr/``, the images give the pictures their background.
+    """
+    path = Path(path).expanduser().resolve()
+    if path.is_dir() and (lists_cases(path) or any((path / labels).is_dir() for _, labels in LAYOUTS)):
+        return find_cases(path, labelled=True)
+    sibling = {labels: images for images, labels in LAYOUTS}.get(path.name)
+    images = {}
+    if sibling and (path.parent / sibling).is_dir():
+        with suppress(InputError):  # the numbers need no images
+            images = {case["id"]: case["image"] for case in find_cases(path.parent / sibling)}
+    images |= {name.removesuffix("_0000"): image for name, image in images.items()}  # nnU-Net's first channel
+    return [
+        {
+            "id": case["id"],
+            "label": case["image"],
+            **({"image": images[case["id"]]} if case["id"] in images else {}),
+        }
+        for case in find_cases(path)
+    ]

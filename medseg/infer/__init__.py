@@ -1,0 +1,26 @@
+"""A network over an image: sliding windows, blending, bfloat16, memory, and labels on the image's own grid."""
+
+from medseg.infer.components import count_components, keep_largest_component
+from medseg.infer.device import channels_last, choose_device, fast_dtype
+from medseg.infer.inferers import SimpleInferer, SlidingWindowInferer, window_inferer
+from medseg.infer.memory import retry_if_out_of_memory
+from medseg.infer.native import native_labels
+from medseg.infer.postprocess import LargestComponentd, ToNativeLabelsd, to_native_labels
+from medseg.infer.segmentation import label_image
+
+__all__ = [
+    "LargestComponentd",
+    "SimpleInferer",
+    "SlidingWindowInferer",
+    "ToNativeLabelsd",
+    "channels_last",
+    "choose_device",
+    "count_components",
+    "fast_dtype",
+    "keep_largest_component",
+    "label_image",
+    "native_labels",
+    "retry_if_out_of_memory",
+    "to_native_labels",
+    "window_inferer",
+]

@@ -1,0 +1,88 @@
+"""How sure the network was, label by label, so that a reviewer can look at the doubtful cases first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+KEPT_PROBABILITY = 1 / 255  # a voxel less probable than this for a label is not kept for it
+
+
+CHUNK_SCORES = 1 << 20
+
+
+class Confidence:
+    """Sums over the slabs of one case, on the network's grid.
+
+    Parameters
+    ----------
+    axis
+        Along which the slabs come.
+    probabilities
+        Whether scores are probabilities already, as an ensemble gives them, rather than logits.
+    keep
+        Keep the probabilities themselves, see `crops`.
+    """
+
+    def __init__(self, axis: int, *, probabilities: bool = False, keep: bool = False) -> None:
+        self.axis, self.probabilities, self.keep = axis, probabilities, keep
+        self.sums = torch.zeros(0, 3, dtype=torch.float64)  # of each label: voxels, probability, entropy
+        self.first = 0
+        self.kept: dict[int, list[tuple[list[int], np.ndarray]]] = {}
+
+    def add(self, scores: torch.Tensor, offset: Sequence[int] = (0, 0, 0)) -> None:
+        """Take the next slab (classes, I, J, K), which may be a part that begins at `offset` in the other axes."""
+        if len(self.sums) == 0:
+            self.sums = torch.zeros(scores.shape[0], 3, dtype=torch.float64)
+        planes = max(CHUNK_SCORES // max(scores.select(1 + self.axis, 0).numel(), 1), 1)
+        for chunk in scores.split(planes, dim=1 + self.axis):
+            rows = chunk.movedim(0, -1)
+            chosen = rows.argmax(dim=-1)
+            inside = chosen > 0
+            rows, labels = rows[inside].double().cpu(), chosen[inside].cpu()
+            p = rows if self.probabilities else rows.softmax(dim=-1)
+            entropy = -torch.special.xlogy(p, p).sum(dim=-1)
+            values = torch.stack([torch.ones(len(p)).double(), p.gather(1, labels[:, None])[:, 0], entropy], dim=1)
+            self.sums.index_add_(0, labels, values)
+        if self.keep:
+            self._keep(scores, offset)
+        self.first += scores.shape[1 + self.axis]
+
+    def begin_part(self) -> None:
+        """The slabs that follow are of the next part, from the first plane again."""
+        self.first = 0
+
+    def facts(self) -> dict[str, dict[str, float]]:
+        """Return ``{label: {"mean_probability", "mean_entropy_nats"}}`` of the labels that were found."""
+        return {
+            str(label): {"mean_probability": round(p / n, 4), "mean_entropy_nats": round(entropy / n, 4)}
+            for label, (n, p, entropy) in enumerate(self.sums.tolist())
+            if n > 0
+        }
+
+    def _keep(self, scores: torch.Tensor, offset: Sequence[int]) -> None:
+        at = list(offset)
+        at[self.axis] += self.first
+        p = scores.float() if self.probabilities else scores.float().softmax(dim=0)
+        for label in range(1, len(p)):
+            voxels = (p[label] >= KEPT_PROBABILITY).nonzero()
+            if len(voxels):
+                low, high = voxels.amin(dim=0).tolist(), (voxels.amax(dim=0) + 1).tolist()
+                box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+                begin = [a + b for a, b in zip(at, low, strict=True)]
+                self.kept.setdefault(label, []).append((begin, p[label][box].half().cpu().numpy()))
+
+    def crops(self) -> dict[int, tuple[list[int], np.ndarray]]:
+        """Return of each label where its probable voxels begin, (I, J, K), and their probabilities, float16."""
+        crops = {}
+        for label, pieces in self.kept.items():
+            begins = np.array([begin for begin, _ in pieces])
+            low = begins.min(axis=0)
+            high = np.array([begin + np.array(piece.shape) for begin, piece in pieces]).max(axis=0)
+            crop = np.zeros(high - low, np.float16)
+            for begin, piece in pieces:
+                crop[tuple(slice(b, b + n) for b, n in zip(begin - low, piece.shape, strict=True))] = piece
+            crops[label] = (low.tolist(), crop)
+        return crops

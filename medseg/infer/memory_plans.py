@@ -1,0 +1,90 @@
+"""Plans to run a case, fastest first, and the memory each takes, known before it starts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+
+from medseg.infer.blending import kept_planes
+from medseg.infer.device import dtype_of
+from medseg.infer.inferers import SlidingWindowInferer
+from medseg.infer.memory import free_gpu_bytes, network_bytes
+from medseg.infer.native import native_labels
+from medseg.system_memory import MARGIN, MIB, resident_bytes
+
+PARTS = (2, 4, 8, 16, 32)  # into how many a volume is cut where its planes are too large
+SCRATCH_BYTES = 16 * MIB  # what oneDNN takes to lay weights and windows out
+TOO_MUCH = 2**62
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One plan to run a case: an inferer, where its sums are kept, and in how many parts the volume is run."""
+
+    inferer: SlidingWindowInferer
+    keep_on: torch.device
+    parts: int = 1
+
+    def __str__(self) -> str:
+        windows = f"{'adapted' if self.inferer.adapt else 'trained'} windows, {self.inferer.sw_batch_size} at once"
+        return f"{self.inferer.sw_device}, sums on {self.keep_on}, {windows}, parts: {self.parts}"
+
+
+def plans(inferer: SlidingWindowInferer, device: torch.device) -> Iterator[Plan]:
+    """Yield the ways to run a case, each with less memory than the one before."""
+    cpu, last = torch.device("cpu"), None
+    steps = (
+        [(device, device, 1)] if device.type == "cpu" else [(device, device, 1), (device, cpu, 1), (cpu, cpu, 1)]
+    )
+    for runs_on, keep_on, parts in [*steps, *((cpu, cpu, parts) for parts in PARTS)]:
+        for adapt, batch in ((inferer.adapt, inferer.sw_batch_size), (False, inferer.sw_batch_size), (False, 1)):
+            setting = copy.copy(inferer)
+            setting.sw_device, setting.adapt, setting.sw_batch_size = runs_on, adapt, batch
+            plan = Plan(setting, keep_on, parts)
+            if str(plan) != last and (parts == 1 or (batch == 1 and not adapt)):
+                yield plan
+            last = str(plan)
+
+
+def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
+    """Return how large this process will be at most when `image` is run in this way; None if that is unknown.
+
+    That is its size now and, of what comes, the sums, the label map, and the larger of the network's tensors and
+    those of going back to the native grid. A plan that a GPU's own memory does not hold needs `TOO_MUCH`.
+    """
+    if not isinstance(network, torch.nn.Module):
+        return None
+    inferer, shape = plan.inferer, [int(n) for n in image.shape[1:]]
+    device = torch.device(inferer.sw_device or "cpu")
+    size, along = inferer.plan(shape, network)
+    window = (inferer.sw_batch_size, image.shape[0], *size[: len(inferer.roi_size)])
+    try:
+        running, output = network_bytes(network, window, dtype_of(inferer.precision, device.type))
+    except Exception:  # it takes no windows of that size, or needs tensors with values
+        return TOO_MUCH if inferer.adapt else None
+    axis, classes = slab_axis(shape), output[1]
+    plane = prod(n for a, n in enumerate(shape) if a != axis) / plan.parts
+    ends = [*(stop.first for stop in along[axis][1:]), shape[axis]]
+    depth = max(end - stop.first for stop, end in zip(along[axis], ends, strict=True))
+    planes = kept_planes(along[axis])
+    if device.type == "cuda":
+        on_gpu = running + (4 * classes * plane * planes if plan.keep_on == device else 0)
+        if on_gpu > free_gpu_bytes(device) * (1 - MARGIN):
+            return TOO_MUCH
+    kept = 4 * classes * plane * (planes if plan.keep_on.type == "cpu" else depth)
+    native = native_labels(image, axis)
+    turning = native.extra_bytes(classes, depth) / plan.parts
+    working = max(running + SCRATCH_BYTES, turning) if device.type == "cpu" else turning
+    labels = prod(native.native_shape) * (1 if classes <= 256 else 2) * (1 + (plan.parts > 1) / plan.parts)
+    return int(resident_bytes() + kept + working + labels)
+
+
+def slab_axis(shape: Sequence[int]) -> int:
+    """Return the longest axis: the planes across it, which have to be kept, are the smallest."""
+    return max(range(3), key=lambda n: (shape[n], -n))

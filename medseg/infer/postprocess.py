@@ -1,0 +1,67 @@
+"""From a network's output on its own grid to a label map on the input's."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.transforms import Compose, MapTransform, Transform
+
+from medseg.infer.components import keep_largest_component
+from medseg.infer.native import native_labels
+from medseg.preprocess import IMAGE
+from medseg.preprocess.keys import PRED
+
+
+def to_native_labels(_: Compose | None = None, *, largest_component: Sequence[int] = ()) -> Compose:
+    """Return the transforms from scores (classes, I, J, K) under ``pred`` to a label map (1, I, J, K).
+
+    The scores are interpolated at the native voxels, linearly, and only then is each voxel given its best class:
+    labels are never interpolated.
+
+    Parameters
+    ----------
+    largest_component
+        Labels of which only the largest connected part is kept.
+
+    Notes
+    -----
+    Bundles give the preprocessing as a first argument; it is not needed, since ``image`` in the same dictionary
+    carries both grids.
+    """
+    steps: list[Transform] = [ToNativeLabelsd(PRED)]
+    if largest_component:
+        steps.append(LargestComponentd(PRED, largest_component))
+    return Compose(steps)
+
+
+class ToNativeLabelsd(MapTransform):
+    """Scores (classes, I, J, K) on the grid of ``image`` to labels (1, I, J, K) on the grid it was read with.
+
+    See `medseg.infer.native.NativeLabels`, which does the same slab by slab. uint8 up to 256 classes, else uint16.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        out = dict(data)
+        image = out[IMAGE]
+        for key in self.key_iterator(out):
+            native = native_labels(image, axis=0)
+            native.add(torch.as_tensor(out[key]))
+            out[key] = torch.from_numpy(native.finish())[None]
+        return out
+
+
+class LargestComponentd(MapTransform):
+    """Set all but the largest 26-connected part of each of these labels to background."""
+
+    def __init__(self, keys: Any, labels: Sequence[int]) -> None:
+        super().__init__(keys)
+        self.labels = tuple(labels)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            kept = keep_largest_component(out[key][0].cpu().numpy(), self.labels)
+            out[key] = torch.as_tensor(kept)[None]
+        return out

@@ -1,0 +1,155 @@
+"""A preprocessed image to labels on its own grid, in as much memory as there is."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+
+from medseg.errors import InputError
+from medseg.infer.confidence import Confidence
+from medseg.infer.device import plain
+from medseg.infer.inferers import SlidingWindowInferer
+from medseg.infer.memory import give_back, is_out_of_memory
+from medseg.infer.memory_plans import Plan, plans, predict_bytes, slab_axis
+from medseg.infer.native import SAME_PLACE_VOXELS, NativeLabels, native_grid, native_labels
+from medseg.system_memory import MIB, budget_bytes
+
+log = logging.getLogger(__name__)
+
+
+def label_image(
+    image: MetaTensor,
+    network: Any,
+    inferer: SlidingWindowInferer,
+    *,
+    device: str | torch.device = "cpu",
+    budget_mib: float = 0,
+    keep_probabilities: bool = False,
+) -> tuple[np.ndarray, Confidence, dict[str, Any]]:
+    """Return labels (I, J, K) on the grid that `image` was read with, how sure the network was, and what it took.
+
+    The peak is predicted for each plan to run the case, fastest first, and the first that stays within the budget
+    is taken. Where memory runs out all the same, the next smaller one is; other errors are raised.
+
+    Parameters
+    ----------
+    image
+        (channels, I, J, K), as `medseg.preprocess` leaves it, with both grids in its metadata.
+    network, inferer
+        See `medseg.infer`.
+    device
+        Where the network runs, as long as its memory lasts.
+    budget_mib
+        How large the process may grow; 0 for what is free, less a tenth.
+
+    Returns
+    -------
+    labels
+        uint8, or uint16 beyond 256 classes.
+    confidence
+        See `medseg.infer.confidence`.
+    facts
+        ``memory``: budget and predicted peak in MiB, the plan taken, and how often memory ran out; if it did,
+        ``codes``.
+
+    Raises
+    ------
+    InputError
+        `MEMORY_TOO_SMALL`: not even the smallest plan fits.
+    """
+    budget, ran_out = budget_bytes(budget_mib), 0
+    smallest: int | None = None
+    for plan in plans(inferer, torch.device(device)):
+        try:
+            predicted = predict_bytes(image, network, plan)
+            if predicted is not None and predicted > budget:
+                smallest = min(predicted, smallest or predicted)
+                continue
+            labels, confidence = _run(image, network, plan, keep_probabilities)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            ran_out += 1
+            log.warning("out of memory (%s); going on with less", plan)
+            error.__traceback__ = None  # it holds on to what was allocated
+            give_back()
+            continue
+        memory = {"budget_mib": budget // MIB, "predicted_mib": None if predicted is None else predicted // MIB}
+        codes = {"codes": ["MEMORY_FELL_BACK"]} if ran_out else {}
+        return labels, confidence, {"memory": {**memory, "way": str(plan), "ran_out": ran_out}, **codes}
+    needed = "" if smallest is None else f"needs about {smallest // MIB} MiB at least, "
+    raise InputError(
+        "MEMORY_TOO_SMALL",
+        f"a volume of {'×'.join(map(str, image.shape[1:]))} voxels {needed}{budget // MIB} MiB are allowed or "
+        "free; raise --budget-mib, or run it where there is more memory",
+    )
+
+
+def _run(image: MetaTensor, network: Any, plan: Plan, keep_probabilities: bool) -> tuple[np.ndarray, Confidence]:
+    shape = image.shape[1:]
+    axis = slab_axis(shape)
+    probabilities = getattr(network, "gives_probabilities", False)
+    confidence = Confidence(axis, probabilities=probabilities, keep=keep_probabilities)
+    walk = partial(plan.inferer.slabs, plain(image), network, axis=axis, keep_on=plan.keep_on)
+    if plan.parts == 1:
+        native = native_labels(image, axis)
+        for slab in walk():
+            confidence.add(slab)
+            native.add(slab)
+        return native.finish(), confidence
+    across = max((n for n in range(3) if n != axis), key=lambda n: shape[n])
+    labels: np.ndarray | None = None
+    bounds = np.linspace(0, shape[across], min(plan.parts, shape[across]) + 1).astype(int).tolist()
+    for low, high in pairwise(bounds):
+        confidence.begin_part()
+        native, place = _native_part(image, axis, across, low, high)
+        begin = [low if n == across else 0 for n in range(3)]
+        for slab in walk(part=(across, low, min(high + 1, shape[across]))):
+            confidence.add(slab.narrow(1 + across, 0, high - low), begin)
+            native.add(slab)
+        found = native.finish()
+        if labels is None:
+            labels = np.zeros(native_grid(image)[0], found.dtype, order="F")
+        labels[place] = found
+    assert labels is not None
+    return labels, confidence
+
+
+def _native_part(
+    image: MetaTensor, axis: int, across: int, low: int, high: int
+) -> tuple[NativeLabels, tuple[slice, ...]]:
+    """Return what labels the planes `low` to `high` of axis `across`, and the native voxels it fills.
+
+    Each native voxel belongs to the part with the plane at or below it; those beyond the grid to the outer parts.
+    """
+    native_shape, native_affine = native_grid(image)
+    grid_shape, grid_affine = list(image.shape[1:]), np.asarray(image.affine, float)
+    to_grid = np.linalg.inv(grid_affine) @ native_affine
+    native_axis = int(np.abs(to_grid[across, :3]).argmax())
+    position = to_grid[across, native_axis] * np.arange(native_shape[native_axis]) + to_grid[across, 3]
+    last = high == grid_shape[across]
+    inside = np.flatnonzero(
+        ((position >= low - SAME_PLACE_VOXELS) | (low == 0)) & ((position < high - SAME_PLACE_VOXELS) | last)
+    )
+    first, end = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
+    native_shape[native_axis], grid_shape[across] = end - first, min(high + 1, grid_shape[across]) - low
+    native = NativeLabels(
+        native_shape=native_shape,
+        native_affine=native_affine @ _shift(native_axis, first),
+        grid_shape=grid_shape,
+        grid_affine=grid_affine @ _shift(across, low),
+        axis=axis,
+    )
+    return native, tuple(slice(first, end) if n == native_axis else slice(None) for n in range(3))
+
+
+def _shift(axis: int, voxels: int) -> np.ndarray:
+    shift = np.eye(4)
+    shift[axis, 3] = voxels
+    return shift

@@ -1,0 +1,43 @@
+"""Several networks, and mirrored images, as one network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import torch
+from torch import nn
+
+
+class Ensemble(nn.Module):
+    """The mean probabilities of several networks, each also shown the image mirrored along `mirror_axes`.
+
+    One walk of the windows serves all of them.
+
+    Parameters
+    ----------
+    members
+        Networks of the same labels, such as those of five folds.
+    mirror_axes
+        Spatial axes, 0 to 2; every combination of them is mirrored: 2, 4 or 8 passes a member.
+
+    Source: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z.
+    """
+
+    gives_probabilities = True
+
+    def __init__(self, members: Sequence[nn.Module], mirror_axes: Sequence[int] = ()) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        choices = [
+            combination for n in range(len(mirror_axes) + 1) for combination in combinations(mirror_axes, n)
+        ]
+        self.mirrored = [[2 + axis for axis in axes] for axes in choices]
+
+    def forward(self, windows: torch.Tensor) -> torch.Tensor:
+        """Return probabilities (B, labels, …), float32, of `windows` (B, channels, …)."""
+        total = 0
+        for member in self.members:
+            for axes in self.mirrored:
+                total = total + member(windows.flip(axes)).float().softmax(dim=1).flip(axes)
+        return total / (len(self.members) * len(self.mirrored))  # type: ignore[return-value]

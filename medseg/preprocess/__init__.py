@@ -1,0 +1,7 @@
+"""The one definition of preprocessing: orientation, spacing, cropping, intensities (CT windows), padding."""
+
+from medseg.preprocess.keys import IMAGE, LABEL, PRED
+from medseg.preprocess.pipeline import preprocessing
+from medseg.preprocess.resample import Resampled
+
+__all__ = ["IMAGE", "LABEL", "PRED", "Resampled", "preprocessing"]

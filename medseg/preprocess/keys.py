@@ -1,0 +1,3 @@
+"""The keys of the dictionaries that transforms pass on."""
+
+IMAGE, LABEL, PRED = "image", "label", "pred"

@@ -1,0 +1,22 @@
+"""What MONAI's trainer lacks: augmentation drawn per case, schedule, time budget, exact resume, record, log."""
+
+from medseg.training.augment import augmentation
+from medseg.training.checkpoints import Checkpoints
+from medseg.training.datasets import AugmentedDataset, EpochSampler
+from medseg.training.log import TrainingLog
+from medseg.training.run import train
+from medseg.training.run_record import open_run
+from medseg.training.schedule import Schedule
+from medseg.training.weight_average import WeightAverage
+
+__all__ = [
+    "AugmentedDataset",
+    "Checkpoints",
+    "EpochSampler",
+    "Schedule",
+    "TrainingLog",
+    "WeightAverage",
+    "augmentation",
+    "open_run",
+    "train",
+]

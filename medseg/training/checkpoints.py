@@ -1,0 +1,96 @@
+"""Validation, the best and the last weights, and a resumed run that takes the steps of an unbroken one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+from medseg.files import write_torch
+from medseg.training.datasets import EpochSampler, derived_seed
+from medseg.training.schedule import Schedule
+from medseg.training.weight_average import WeightAverage
+
+KEY_METRIC = "dice"
+
+
+class Checkpoints:
+    """Validate every `interval` epochs and at the end; keep ``best.pt`` and ``last.pt``; resume from that.
+
+    What is validated is the running mean of the weights. ``best.pt`` is its state dict at the best validation
+    Dice; ``last.pt`` is all that a run needs to go on: a resumed run takes the steps of the unbroken one.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        *,
+        network: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        average: WeightAverage,
+        sampler: EpochSampler,
+        evaluator: Engine,
+        interval: int,
+        resume: bool = True,
+    ) -> None:
+        self.models = Path(output_dir) / "models"
+        self.network, self.optimizer, self.schedule = network, optimizer, schedule
+        self.average, self.sampler, self.evaluator = average, sampler, evaluator
+        self.interval, self.resume = interval, resume
+        self.best: dict[str, Any] = {"epoch": 0, KEY_METRIC: -1.0}
+        self.validated_at = 0
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._load)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._seed_epoch)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._epoch_done)
+        engine.add_event_handler(Events.COMPLETED, self._validate)
+
+    def _load(self, engine: Engine) -> None:
+        last = self.models / "last.pt"
+        if self.resume and last.is_file():
+            state = torch.load(last, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.average.load_state_dict(state["average"])
+            self.best = state["best"]
+            engine.state.epoch = self.validated_at = state["epoch"]
+            engine.state.iteration = state["epoch"] * engine.state.epoch_length
+            if self.schedule.elapsed_s >= self.schedule.budget_s:
+                engine.terminate()
+        self.sampler.epoch = engine.state.epoch + 1
+
+    def _seed_epoch(self, engine: Engine) -> None:
+        torch.manual_seed(derived_seed(self.sampler.dataset.seed, engine.state.epoch))  # for dropout
+
+    def _epoch_done(self, engine: Engine) -> None:
+        self.sampler.epoch = engine.state.epoch + 1
+        if engine.state.epoch % self.interval == 0:
+            self._validate(engine)
+
+    def _validate(self, engine: Engine) -> None:
+        epoch = engine.state.epoch
+        if epoch == self.validated_at:
+            return
+        self.validated_at = epoch
+        self.evaluator.run()
+        metrics = {name: round(value, 5) for name, value in self.evaluator.state.metrics.items()}
+        self.schedule.validated(metrics[KEY_METRIC])
+        if metrics[KEY_METRIC] > self.best[KEY_METRIC]:
+            self.best = {"epoch": epoch, **metrics}
+            write_torch(self.models / "best.pt", self.average.network.state_dict())
+        write_torch(
+            self.models / "last.pt",
+            {
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "average": self.average.state_dict(),
+                "best": self.best,
+                "epoch": epoch,
+            },
+        )

@@ -1,0 +1,101 @@
+"""What a training run shows: a progress bar, and TensorBoard scalars and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from ignite.engine import Engine, Events
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from medseg.report import may_be_shown, slice_row
+from medseg.training.checkpoints import Checkpoints
+
+
+class TrainingLog:
+    """Losses, learning rate, validation metrics per label and image/label/prediction slices.
+
+    Parameters
+    ----------
+    output_dir
+        The log goes to its folder ``tensorboard``.
+    checkpoints
+        Gives the evaluator, the schedule and the best metrics.
+    every
+        Iterations between two points of the training curves.
+    pictures
+        Validation cases shown at each validation.
+    """
+
+    def __init__(
+        self, output_dir: str | Path, checkpoints: Checkpoints, *, every: int = 10, pictures: int = 3
+    ) -> None:
+        self.folder = Path(output_dir) / "tensorboard"
+        self.checkpoints, self.every, self.pictures = checkpoints, every, pictures
+        self.losses: list[float] = []
+        self.shown = 0
+
+    def attach(self, engine: Engine) -> None:
+        evaluator = self.checkpoints.evaluator
+        engine.add_event_handler(Events.STARTED, self._open)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._iteration)
+        evaluator.add_event_handler(Events.ITERATION_COMPLETED, self._validated_case, engine)
+        evaluator.add_event_handler(Events.COMPLETED, self._validated, engine)
+        engine.add_event_handler(Events.COMPLETED, self._close)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._close_and_raise)
+
+    def _open(self, engine: Engine) -> None:
+        self.writer = SummaryWriter(str(self.folder), purge_step=engine.state.iteration + 1)
+        self.bar = tqdm(total=100, desc="training", bar_format="{desc} {bar} {percentage:3.0f}%{postfix}")
+
+    def _iteration(self, engine: Engine) -> None:
+        self.losses.append(engine.state.output["loss"].item())
+        if engine.state.iteration % self.every:
+            return
+        loss = sum(self.losses) / len(self.losses)
+        self.losses.clear()
+        rate = self.checkpoints.optimizer.param_groups[0]["lr"]
+        self.writer.add_scalar("train/loss", loss, engine.state.iteration)
+        self.writer.add_scalar("train/learning_rate", rate, engine.state.iteration)
+        self._show(engine, loss)
+
+    def _show(self, engine: Engine, loss: float) -> None:
+        best, schedule = self.checkpoints.best, self.checkpoints.schedule
+        percent = 100 * schedule.progress(engine)
+        left = schedule.elapsed_s * (100 - percent) / max(percent, 0.1)
+        text = f"epoch {engine.state.epoch}, loss {loss:.3f}, {left / 60:.1f} min left"
+        if best["epoch"]:
+            text += f", best Dice {best['dice']:.4f}, HD95 {best['hd95_mm']:.2f} mm (epoch {best['epoch']})"
+        self.bar.set_postfix_str(text, refresh=False)
+        self.bar.update(percent - self.bar.n)
+
+    def _validated_case(self, evaluator: Engine, trainer: Engine) -> None:
+        for item in evaluator.state.output:
+            if self.shown < self.pictures and may_be_shown(getattr(item["image"], "meta", {}).get("codes", "")):
+                picture = slice_row(
+                    item["image"][0].cpu().numpy(),
+                    item["label"][0].cpu().numpy().astype("uint8"),
+                    item["pred"].argmax(0).to(torch.uint8).cpu().numpy(),
+                )
+                self.writer.add_image(
+                    f"validation/case_{self.shown}", picture, trainer.state.iteration, dataformats="HWC"
+                )
+                self.shown += 1
+
+    def _validated(self, evaluator: Engine, trainer: Engine) -> None:
+        metrics: Mapping[str, float] = evaluator.state.metrics
+        for name, value in metrics.items():
+            self.writer.add_scalar(f"validation/{name}", value, trainer.state.iteration)
+        self.shown = 0
+
+    def _close(self, _: Engine) -> None:
+        self.bar.update(self.bar.total - self.bar.n)
+        self.bar.close()
+        self.writer.close()
+
+    def _close_and_raise(self, engine: Engine, error: Exception) -> None:
+        if hasattr(self, "writer"):
+            self._close(engine)
+        raise error
