@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from nibabel.orientations import aff2axcodes
 
 from medseg.errors import InputError
+from medseg.geometry import axis_codes, corners, corners_apart_mm, parallel_axes, to_world
 from medseg.read import Volume
 
 GRID_TOLERANCE_MM = 1e-3  # how far the corners of two volumes on one grid may lie apart
@@ -84,13 +84,13 @@ def check_same_grid(
     InputError
         `GEOMETRY_LABEL_GRID`, saying what differs.
     """
-    apart_mm = _corners_apart_mm(first, second)
+    apart_mm = _apart_mm(first, second)
     same_shape = first.array.shape == second.array.shape
     if same_shape and apart_mm <= GRID_TOLERANCE_MM:
         return
     found = [] if same_shape else [f"shapes {first.array.shape} and {second.array.shape}"]
     found.append(f"corners up to {apart_mm:.3g} mm apart")
-    codes = ["".join(aff2axcodes(volume.affine)) for volume in (first, second)]
+    codes = [axis_codes(volume.affine) for volume in (first, second)]
     if codes[0] != codes[1]:
         found.append(f"axes {codes[0]} and {codes[1]}")
     raise InputError(
@@ -101,17 +101,11 @@ def check_same_grid(
 
 def on_same_grid(first: Volume, second: Volume) -> bool:
     """Say whether the voxels of two volumes lie at the same places."""
-    return first.array.shape == second.array.shape and _corners_apart_mm(first, second) <= GRID_TOLERANCE_MM
+    return first.array.shape == second.array.shape and _apart_mm(first, second) <= GRID_TOLERANCE_MM
 
 
-def _corners_apart_mm(first: Volume, second: Volume) -> float:
-    """Return the largest distance of two corresponding corner voxels."""
-    unit = np.array(list(np.ndindex(2, 2, 2)))
-    places = [
-        np.c_[unit * (np.array(volume.array.shape) - 1), np.ones(8)] @ volume.affine.T
-        for volume in (first, second)
-    ]
-    return float(np.linalg.norm((places[0] - places[1])[:, :3], axis=1).max())
+def _apart_mm(first: Volume, second: Volume) -> float:
+    return corners_apart_mm(first.affine, first.array.shape, second.affine, second.array.shape)
 
 
 def to_grid(labels: np.ndarray, affine: np.ndarray, shape: Sequence[int], onto: np.ndarray) -> np.ndarray:
@@ -133,13 +127,12 @@ def to_grid(labels: np.ndarray, affine: np.ndarray, shape: Sequence[int], onto: 
         Of the given shape and the type of `labels`; 0 where the old grid does not reach.
     """
     step = np.linalg.inv(affine) @ onto  # new index to old
-    axes = np.abs(step[:3, :3]).argmax(axis=1)  # of each old axis, the new one along it
-    stray = np.abs(step[:3, :3] * np.array(shape))
-    stray[np.arange(3), axes] = 0
-    if sorted(axes) != [0, 1, 2] or stray.sum(axis=1).max() > ALIGNED_VOXELS:
+    along = parallel_axes(step, shape, ALIGNED_VOXELS)
+    if along is None:
         from scipy.ndimage import affine_transform
 
         return affine_transform(labels, step, output_shape=tuple(shape), order=0, mode="grid-constant", cval=0)
+    axes = np.argsort(along)  # of each old axis, the new one along it
     picks, inside = [], []
     for old, new in enumerate(axes):
         place = np.round(step[old, new] * np.arange(shape[new]) + step[old, 3], 6)  # noise decides no tie
@@ -155,8 +148,7 @@ def to_grid(labels: np.ndarray, affine: np.ndarray, shape: Sequence[int], onto: 
 
 def reaches_outside(shape: Sequence[int], onto: np.ndarray, old_shape: Sequence[int], affine: np.ndarray) -> bool:
     """Say whether a voxel of the grid `onto` has its centre outside the voxels of the grid `affine`."""
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
-    places = (np.c_[corners, np.ones(8)] @ (np.linalg.inv(affine) @ onto).T)[:, :3]
+    places = to_world(np.linalg.inv(affine) @ onto, corners(shape))
     return bool(
         (places < -0.5 - ALIGNED_VOXELS).any() or (places > np.array(old_shape) - 0.5 + ALIGNED_VOXELS).any()
     )

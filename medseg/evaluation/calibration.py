@@ -10,6 +10,7 @@ import numpy as np
 
 from medseg.cases import case_id, to_grid
 from medseg.errors import InputError
+from medseg.geometry import corners, shifted, to_world
 from medseg.metrics import calibration_error
 
 DOMAIN = (
@@ -72,7 +73,7 @@ def _one_label(probable: tuple[np.ndarray, np.ndarray], reference: np.ndarray, a
     boxes = [] if not crop.size else [(np.zeros(3, int), np.array(crop.shape))]
     if reference.any():
         low, high = _reach(reference, np.linalg.inv(grid) @ affine)
-        start = _shifted(grid, low)
+        start = shifted(grid, low)
         there = to_grid(reference, affine, high - low, start)
         if there.any():
             boxes.append(tuple(low + edge for edge in _box(there)))
@@ -82,14 +83,13 @@ def _one_label(probable: tuple[np.ndarray, np.ndarray], reference: np.ndarray, a
     probability = np.zeros(high - low, np.float32)
     if crop.size:
         probability[tuple(slice(-a, -a + n) for a, n in zip(low, crop.shape, strict=True))] = crop
-    return calibration_error(probability, to_grid(reference, affine, high - low, _shifted(grid, low)))
+    return calibration_error(probability, to_grid(reference, affine, high - low, shifted(grid, low)))
 
 
 def _reach(mask: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first index, and the one after the last, on the other grid that the box of a mask reaches."""
     low, high = _box(mask)
-    corners = np.array(list(np.ndindex(2, 2, 2))) * (high - low) + low - 0.5  # outer faces
-    places = (np.c_[corners, np.ones(8)] @ step.T)[:, :3]
+    places = to_world(step, corners(high - low + 1) + low - 0.5)  # the outer faces
     return np.floor(places.min(axis=0)).astype(int), np.ceil(places.max(axis=0)).astype(int) + 1
 
 
@@ -97,10 +97,3 @@ def _box(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the first index of a mask's voxels along each axis, and the one after the last."""
     found = [np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis))) for axis in range(3)]
     return np.array([f[0] for f in found]), np.array([f[-1] + 1 for f in found])
-
-
-def _shifted(affine: np.ndarray, begin: np.ndarray) -> np.ndarray:
-    """Return the affine of the grid that begins at another voxel."""
-    shifted = affine.copy()
-    shifted[:3, 3] = affine[:3, :3] @ begin + affine[:3, 3]
-    return shifted

@@ -15,6 +15,7 @@ from monai.metrics.utils import prepare_spacing
 
 from medseg.errors import InputError
 from medseg.evaluation.summary import summarize
+from medseg.geometry import spacing_mm_of
 from medseg.infer import keep_largest_component
 from medseg.metrics import check_metrics, compare
 
@@ -87,7 +88,7 @@ class SegmentationMetric(CumulativeIterationMetric):
         values = compare(
             predicted,
             reference,
-            spacing_mm=spacing_mm_of(spacing, y, y_pred),
+            spacing_mm=given_spacing_mm(spacing, y, y_pred),
             labels=list(self.labels),
             metrics=self.metrics,
             **self.settings,
@@ -184,13 +185,12 @@ def label_map(tensor: torch.Tensor, largest: int) -> np.ndarray:
     return index.to(torch.uint8 if len(tensor) <= 256 else torch.int32).cpu().numpy()
 
 
-def spacing_mm_of(given: Any, *tensors: torch.Tensor) -> tuple[float, ...]:
+def given_spacing_mm(given: Any, *tensors: torch.Tensor) -> tuple[float, ...]:
     """Return the spacing in mm of each axis of channel-first tensors, as given or by the first affine there is."""
     n_axes = tensors[0].ndim - 1
     if given is not None:
         return tuple(np.broadcast_to(np.asarray(given, dtype=float), n_axes).tolist())
     for tensor in tensors:
         if isinstance(tensor, MetaTensor):
-            affine = np.asarray(tensor.affine.cpu(), dtype=float)
-            return tuple(np.linalg.norm(affine[:-1, :-1], axis=0)[:n_axes].tolist())
+            return spacing_mm_of(np.asarray(tensor.affine.cpu(), dtype=float))[:n_axes]
     raise ValueError("distances in mm need the size of a voxel: give spacing=(1.0, 1.0, 3.0), say, or MetaTensors")

@@ -17,6 +17,7 @@ from monai.data import MetaTensor
 from torch.nn.functional import embedding_bag
 
 from medseg.errors import InputError
+from medseg.geometry import parallel_axes
 
 OFF_AXIS_VOXELS = 1e-2  # how far, over the whole volume, an axis may lean away from the grid's
 SAME_PLACE_VOXELS = 1e-6  # a voxel this near to one of the grid is that one; what float64 affines leave of 0
@@ -222,10 +223,8 @@ def _match_axes(
     native_shape: Sequence[int], native_affine: np.ndarray, grid_shape: Sequence[int], grid_affine: np.ndarray
 ) -> list[_Places]:
     to_grid = np.linalg.inv(np.asarray(grid_affine, float)) @ np.asarray(native_affine, float)
-    order = np.abs(to_grid[:3, :3]).argmax(axis=0)
-    leaning = to_grid[:3, :3].copy()
-    leaning[order, range(3)] = 0
-    if sorted(order) != [0, 1, 2] or (np.abs(leaning) @ np.asarray(native_shape)).max() > OFF_AXIS_VOXELS:
+    order = parallel_axes(to_grid, native_shape, OFF_AXIS_VOXELS)
+    if order is None:
         raise InputError(
             "GEOMETRY_BAD_AFFINE",
             "the axes of the network's grid and of the image are not parallel; preprocessing may permute, flip, "

@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 
 from medseg.errors import InputError
+from medseg.geometry import shifted
 from medseg.infer.confidence import Confidence
 from medseg.infer.device import plain
 from medseg.infer.inferers import SlidingWindowInferer
@@ -141,15 +142,9 @@ def _native_part(
     native_shape[native_axis], grid_shape[across] = end - first, min(high + 1, grid_shape[across]) - low
     native = NativeLabels(
         native_shape=native_shape,
-        native_affine=native_affine @ _shift(native_axis, first),
+        native_affine=shifted(native_affine, first * np.eye(3)[native_axis]),
         grid_shape=grid_shape,
-        grid_affine=grid_affine @ _shift(across, low),
+        grid_affine=shifted(grid_affine, low * np.eye(3)[across]),
         axis=axis,
     )
     return native, tuple(slice(first, end) if n == native_axis else slice(None) for n in range(3))
-
-
-def _shift(axis: int, voxels: int) -> np.ndarray:
-    shift = np.eye(4)
-    shift[axis, 3] = voxels
-    return shift

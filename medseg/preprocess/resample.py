@@ -19,6 +19,7 @@ from monai.utils import MetaKeys, ensure_tuple_rep
 from nibabel import orientations
 
 from medseg.errors import InputError
+from medseg.geometry import spacing_mm_of
 
 SAME_SPACING_MM = 1e-3  # an axis whose spacing is this near to the wanted one keeps its voxels; MONAI's tolerance
 BLOCK_VOXELS = 2**20  # converted and interpolated at a time: what stays in the cache, measured fastest
@@ -115,7 +116,7 @@ def resample(
     affine = affine @ orientations.inv_ornt_aff(turn, voxels.shape)
     axes: list[_Axis] = []
     for size, (turned, sign) in zip(voxels.shape, turn, strict=True):
-        step, spacing = 1.0, float(np.linalg.norm(affine[:3, int(turned)]))
+        step, spacing = 1.0, spacing_mm_of(affine)[int(turned)]
         if wanted_mm[int(turned)] > 0 and abs(wanted_mm[int(turned)] - spacing) > SAME_SPACING_MM:
             step = wanted_mm[int(turned)] / spacing
             affine[:3, int(turned)] *= step

@@ -13,6 +13,7 @@ from math import radians
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.geometry import lps_to_ras
 from medseg.read.dicom_slice import Slice
 from medseg.read.dicom_values import IDENTITY, PHASES, STRICT
 
@@ -23,7 +24,6 @@ SAME_PLACE_MM = 0.01  # two slices nearer than this lie at one position
 TILT_RAD = 1e-3  # between the slices' normal and the line through their positions
 SCOUT_RAD = radians(30)  # a lone slice turned further than this from the others is a scout
 PLANES_MAX = 64  # more different planes in one series are no volumes
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ def _stack(name: str, slices: Sequence[Slice]) -> Stack:
     lps[:3, 1] = np.multiply(first.cosines[3:], between_rows)
     lps[:3, 2] = step
     lps[:3, 3] = positions[0]
-    return Stack(tuple(slices), LPS_TO_RAS @ lps, tuple(dict.fromkeys(codes)))
+    return Stack(tuple(slices), lps_to_ras(lps), tuple(dict.fromkeys(codes)))
 
 
 def _step(name: str, positions: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, float]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.geometry import spacing_mm_of
 
 SPACING_RANGE_MM = (1e-3, 100.0)  # from micro-CT to a scout's gap; beyond it the unit in the header is wrong
 SHEAR_TOLERANCE_RAD = 1e-3  # how far the angle between two axes may be from 90°
@@ -29,7 +30,7 @@ def check_axes(affine: np.ndarray, path: str | Path) -> None:
     """
     if not np.isfinite(affine).all():
         raise _bad(path, "its affine holds NaN or infinity")
-    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    spacing_mm = np.array(spacing_mm_of(affine))
     low, high = SPACING_RANGE_MM
     if not ((spacing_mm >= low * (1 - 1e-6)) & (spacing_mm <= high)).all():
         found = " × ".join(f"{s:.3g}" for s in spacing_mm)

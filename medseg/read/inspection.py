@@ -6,10 +6,8 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
-import nibabel
-import numpy as np
-
 from medseg.errors import InputError, remedy
+from medseg.geometry import axis_codes, spacing_mm_of
 from medseg.read.study import scan
 from medseg.read.volume import Finding
 
@@ -43,8 +41,8 @@ def _with_voxels(finding: Finding) -> Finding:
 def _row(finding: Finding) -> dict[str, Any]:
     spacing_mm, axes = None, None
     if finding.affine is not None:
-        spacing_mm = [round(float(mm), 6) for mm in np.linalg.norm(finding.affine[:3, :3], axis=0)]
-        axes = "".join(nibabel.aff2axcodes(finding.affine))
+        spacing_mm = [round(mm, 6) for mm in spacing_mm_of(finding.affine)]
+        axes = axis_codes(finding.affine)
     return {
         "source": str(finding.source[0] if len(finding.source) == 1 else commonpath(finding.source)),
         "files": len(set(finding.source)),

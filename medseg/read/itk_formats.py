@@ -14,6 +14,7 @@ import numpy as np
 from isal import igzip, isal_zlib
 
 from medseg.errors import InputError
+from medseg.geometry import lps_to_ras
 from medseg.read.byte_stream import CHUNK_BYTES, MAX_RATIO, check_promise, fill, finish, open_bytes
 from medseg.read.grid import check_axes
 from medseg.read.itk_header import ItkText, parse_text, unreadable
@@ -22,7 +23,6 @@ from medseg.read.voxels import result_dtype, to_voxels
 
 SUFFIXES = {".nrrd": "NrrdImageIO", ".mha": "MetaImageIO"}
 DETACHED = (".nhdr", ".mhd")  # recognized and refused: what they name may lie anywhere
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SCALARS = ("UInt8", "Int8", "UInt16", "Int16", "UInt32", "Int32", "UInt64", "Int64", "Float32", "Float64")
 
 
@@ -137,7 +137,7 @@ def _ras(reader: Any, path: Path) -> np.ndarray:
     lps = np.eye(4)
     lps[:n, :n] = np.reshape(reader.GetDirection(), (n, n)) * spacing
     lps[:n, 3] = reader.GetOrigin()
-    return LPS_TO_RAS @ lps
+    return lps_to_ras(lps)
 
 
 @contextmanager

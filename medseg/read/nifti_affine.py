@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nibabel.orientations import aff2axcodes
 from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import shape_zoom_affine
 
 from medseg.errors import InputError
+from medseg.geometry import axis_codes, corners_apart_mm, spacing_mm_of
 from medseg.read.grid import check_axes
 
 FORMS_TOLERANCE_MM = 0.1  # between the same corner by both forms; float32 quaternions are no better near 180°
@@ -58,15 +58,14 @@ def _agree(sform: np.ndarray, qform: np.ndarray | None, to_mm: np.ndarray, shape
     if qform is None:  # it places nothing, so that it cannot contradict
         return False
     qform = to_mm @ qform
-    corners = np.c_[np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1), np.ones(8)]
-    apart_mm = float(np.linalg.norm(corners @ (sform - qform).T, axis=1).max())
+    apart_mm = corners_apart_mm(sform, shape, qform, shape)
     if apart_mm <= FORMS_TOLERANCE_MM:
         return True
     if not np.isfinite(sform).all() or np.linalg.matrix_rank(sform[:3, :3]) < 3:
         return False  # a broken sform is refused as such
-    sizes = [np.linalg.norm(form[:3, :3], axis=0) for form in (sform, qform)]
+    sizes = [np.array(spacing_mm_of(form)) for form in (sform, qform)]
     same_size = (np.abs(sizes[0] / sizes[1] - 1) <= FORMS_SPACING_TOLERANCE).all()
-    if not (same_size and aff2axcodes(sform) == aff2axcodes(qform)):
+    if not (same_size and axis_codes(sform) == axis_codes(qform)):
         raise InputError(
             "GEOMETRY_FORMS_DISAGREE",
             f"{path}: sform and qform put a corner {apart_mm:.3g} mm apart and differ in axes or voxel size; "
@@ -86,7 +85,7 @@ def _qform(header: Any, shape: tuple[int, int, int]) -> np.ndarray | None:
     except (HeaderDataError, ValueError):
         return None
     qform = np.asarray(qform, dtype=np.float64)
-    usable = np.isfinite(qform).all() and (np.linalg.norm(qform[:3, :3], axis=0) > 0).all()
+    usable = np.isfinite(qform).all() and min(spacing_mm_of(qform)) > 0
     return qform if usable else None
 
 

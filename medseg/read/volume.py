@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.geometry import spacing_mm_of
+from medseg.system_memory import free_bytes
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Volume:
 
     @property
     def spacing_mm(self) -> tuple[float, ...]:
-        return tuple(float(s) for s in np.linalg.norm(self.affine[:3, :3], axis=0))
+        return spacing_mm_of(self.affine)
 
 
 def check_affine(affine: np.ndarray, name: object) -> None:
@@ -63,16 +65,12 @@ def check_affine(affine: np.ndarray, name: object) -> None:
 
 
 def check_fits(needed_bytes: int, path: object) -> None:
-    """Refuse what this machine's free memory cannot hold, before it is allocated."""
-    try:
-        meminfo = Path("/proc/meminfo").read_text()
-    except OSError:  # not Linux: the allocation itself has to fail
-        return
-    free_bytes = 1024 * int(meminfo.split("MemAvailable:")[1].split()[0])
-    if needed_bytes > free_bytes:
+    """Refuse what the free memory, of the machine and of this process's control group, cannot hold."""
+    free = free_bytes()
+    if needed_bytes > free:
         raise InputError(
             "FILE_TOO_LARGE",
-            f"{path} needs {needed_bytes / 2**30:.1f} GiB of memory, {free_bytes / 2**30:.1f} GiB are free; "
+            f"{path} needs {needed_bytes / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free; "
             "crop or resample it elsewhere",
         )
 

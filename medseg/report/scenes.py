@@ -9,6 +9,8 @@ from functools import reduce
 import numpy as np
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
+from medseg.geometry import spacing_mm_of
+
 AXES_SHOWN = ("L", "P", "I")  # index order that pictures are drawn in: right on the left, front and head on top
 MARGIN_MM = 12.0  # shown around what is labelled
 SAMPLES = 200_000  # voxels that are enough to choose the grey window from
@@ -71,7 +73,7 @@ def scene_of(views: Views) -> Scene:
     maps = [views.prediction] if views.second is None else [views.prediction, views.second]
     predictions = [apply_orientation(labels, turn) for labels in maps]
     sources = np.argsort(turn[:, 0]).astype(int)  # of each axis shown, the file's
-    spacing_mm = tuple(float(np.linalg.norm(views.affine[:3, axis])) for axis in sources)
+    spacing_mm = tuple(spacing_mm_of(views.affine)[axis] for axis in sources)
     box = labelled_box([reference, *predictions], spacing_mm)
     image = None if views.image is None else apply_orientation(views.image, turn)[box]
     reference, predictions = reference[box], [labels[box] for labels in predictions]

@@ -11,6 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from medseg.errors import InputError
+from medseg.geometry import lps_to_ras, to_world
 from medseg.read import Volume
 from medseg.write.dicom_header import LOSSY, OPTIONAL, REQUIRED, copied, header_of, valid_or_none
 
@@ -169,9 +170,9 @@ def _image(ds: Dataset, frame: int | None, volume: Volume) -> Dataset:
 def _check_grid(source: Source, volume: Volume) -> None:
     columns, rows, count = volume.array.shape
     corners = np.array([(0, 0), (columns - 1, 0), (0, rows - 1)], float)
-    to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
+    to_lps = lps_to_ras(volume.affine)
     for k in range(count):
-        expected = np.c_[corners, np.full(3, k), np.ones(3)] @ to_lps[:3].T
+        expected = to_world(to_lps, np.c_[corners, np.full(3, k)])
         apart_mm = np.abs(source.to_lps_mm(k, corners) - expected).max()
         if not apart_mm < OFF_GRID_MM:
             raise _off_grid(f"slice {k} lies {apart_mm:.2f} mm from where it was read")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from medseg.files import atomic
+from medseg.geometry import shifted
 
 
 def write_probabilities(path: str | Path, crops: Mapping[int, tuple[list[int], np.ndarray]], affine: Any) -> None:
@@ -24,8 +25,6 @@ def write_probabilities(path: str | Path, crops: Mapping[int, tuple[list[int], n
     """
     arrays: dict[str, np.ndarray] = {}
     for label, (begin, crop) in crops.items():
-        shift = np.eye(4)
-        shift[:3, 3] = begin
-        arrays |= {f"label_{label}": crop, f"affine_{label}": np.asarray(affine, float) @ shift}
+        arrays |= {f"label_{label}": crop, f"affine_{label}": shifted(np.asarray(affine, float), begin)}
     with atomic(path) as part:
         np.savez_compressed(part, allow_pickle=False, **arrays)
