@@ -13,7 +13,6 @@ import gzip
 import json
 import logging
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -29,7 +28,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for both, as the `medseg`
 import nibabel
 import numpy as np
 import torch
-from read_nifti import cpu_name, ct_like
+from common import machine, peak_mib
+from read_nifti import ct_like
 
 SPACING_MM = (1.5, 1.5, 1.5)
 WINDOW_HU = (-41.0, 176.0)
@@ -145,7 +145,7 @@ def run_once(name: str, path: Path) -> dict[str, object]:
 
     def scores_of(image: torch.Tensor) -> torch.Tensor:
         grids.append(tuple(image.shape[1:]))
-        peaks_mib.append(_peak_mib())
+        peaks_mib.append(peak_mib())
         scores = blob_scores(grids[-1], np.asarray(image.affine), extent_mm)
         Path("/proc/self/clear_refs").write_text("5")  # what making them took is no part of either
         return scores
@@ -155,12 +155,7 @@ def run_once(name: str, path: Path) -> dict[str, object]:
         extent_mm = np.abs(header.affine[:3, :3]) @ (np.array(header.shape) - 1)
         output = of.with_name(of.name.replace(".", "_medseg.", 1))
         PIPELINES[name](of, output, timed, scores_of)
-    return {"times_s": times, "peak_mib": max(*peaks_mib, _peak_mib()), "grid": grids[-1]}
-
-
-def _peak_mib() -> float:
-    status = Path("/proc/self/status").read_text()  # Linux
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    return {"times_s": times, "peak_mib": max(*peaks_mib, peak_mib()), "grid": grids[-1]}
 
 
 def main() -> None:
@@ -206,16 +201,11 @@ def write_ct(path: Path, shape: tuple[int, ...]) -> None:
 
 
 def report(path: Path, runs: dict[str, list], differ: np.ndarray) -> None:
-    import isal
-    import monai
-
     shape = " × ".join(map(str, nibabel.load(path).shape))
     grid = " × ".join(map(str, runs["medseg"][0]["grid"]))
     print(
         f"{shape} int16, a .nii.gz of {path.stat().st_size / 1e6:.0f} MB, to {grid} at 1.5 mm and 3 classes; "
-        f"{cpu_name()}, {torch.get_num_threads()} cores, Python {platform.python_version()}, PyTorch "
-        f"{torch.__version__}, NumPy {np.__version__}, MONAI {monai.__version__}, nibabel {nibabel.__version__}, "
-        f"isal {isal.__version__}; medians of {len(runs['medseg'])} turns.\n"
+        f"{machine('torch', 'numpy', 'monai', 'nibabel', 'isal')}; medians of {len(runs['medseg'])} turns.\n"
     )
     print("| step | medseg, s | MONAI, s | times as fast |\n|---|---:|---:|---:|")
     stages = [*runs["medseg"][0]["times_s"], "all"]

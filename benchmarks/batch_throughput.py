@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,11 +17,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import torch
-from batch_bad_cases import BAD
+from common import BUNDLES, DATA, machine, medians
+from oracles.bad_cases import BAD
 
-ROOT = Path(__file__).resolve().parent.parent
-BUNDLE = ROOT / "bundles" / "hippocampus_mr_unet3d"
+BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 
 
 def main() -> None:
@@ -33,8 +29,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--turns", type=int, default=1)
     arguments = parser.parse_args()
-    where = Path(os.environ.get("MEDSEG_TEST_DATA", ROOT.parent / "shared" / "data"))
-    volumes = sorted(where.glob("Task04_Hippocampus/imagesTr/[!.]*.nii.gz"))
+    volumes = sorted(DATA.glob("Task04_Hippocampus/imagesTr/[!.]*.nii.gz"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         n_bad = write_bad(folder / "mixed", arguments.cases // 10)
@@ -43,16 +38,13 @@ def main() -> None:
             link(volumes[n % len(volumes)], folder / "good" / f"good_{n:04}.nii.gz")
             if n < n_good:
                 link(volumes[n % len(volumes)], folder / "mixed" / f"good_{n:04}.nii.gz")
-        seconds: dict[str, list[float]] = {"good": [], "mixed": []}
-        for turn in range(arguments.turns):
-            for kind in ("good", "mixed"):
-                seconds[kind].append(predict(folder / kind, folder / f"{kind}_{turn}", arguments.jobs))
-        again = {kind: predict(folder / kind, folder / f"{kind}_0", arguments.jobs) for kind in seconds}
+        runs = {kind: NewFolders(folder, kind, arguments.jobs) for kind in ("good", "mixed")}
+        seconds = medians(runs, arguments.turns, warm_ups=0)
+        again = medians({kind: run.first_again for kind, run in runs.items()}, 1, warm_ups=0)
         done, coded, same = judge(folder)
         all_good = len(list((folder / "good_0").glob("good_*")))
-    good_s, mixed_s = (statistics.median(seconds[kind]) for kind in ("good", "mixed"))
-    machine = f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    print(f"{machine}, torch {torch.__version__}, {len(BAD)} ways to be bad, jobs {arguments.jobs}")
+    good_s, mixed_s = (seconds[kind] for kind in ("good", "mixed"))
+    print(f"{machine('medseg', 'torch')}; {len(BAD)} ways to be bad, jobs {arguments.jobs}")
     print("\n| | cases | done | s | good cases/min |\n|---|---:|---:|---:|---:|")
     print(f"| all good | {arguments.cases} | {all_good} | {good_s:.1f} | {60 * all_good / good_s:.0f} |")
     print(f"| a tenth bad | {arguments.cases} | {done} | {mixed_s:.1f} | {60 * done / mixed_s:.0f} |")
@@ -76,13 +68,26 @@ def write_bad(folder: Path, count: int) -> int:
     return each * len(BAD)
 
 
-def predict(data: Path, output: Path, jobs: int) -> float:
+class NewFolders:
+    """A run that writes to a new folder each time: a finished one would be skipped."""
+
+    def __init__(self, folder: Path, kind: str, jobs: int) -> None:
+        self.folder, self.kind, self.jobs, self.turn = folder, kind, jobs, 0
+
+    def __call__(self) -> None:
+        predict(self.folder / self.kind, self.folder / f"{self.kind}_{self.turn}", self.jobs)
+        self.turn += 1
+
+    def first_again(self) -> None:
+        predict(self.folder / self.kind, self.folder / f"{self.kind}_0", self.jobs)
+
+
+def predict(data: Path, output: Path, jobs: int) -> None:
     command = [sys.executable, "-m", "medseg.cli", "predict", BUNDLE, data, output, "--device", "cpu"]
     start_s = time.perf_counter()
     done = subprocess.run([*map(str, command), "--jobs", str(jobs)], capture_output=True, text=True, check=False)
     elapsed_s = time.perf_counter() - start_s
     print(f"{output.name}: {elapsed_s:.2f} s, exit status {done.returncode}", file=sys.stderr)
-    return elapsed_s
 
 
 def judge(folder: Path) -> tuple[int, int, int]:

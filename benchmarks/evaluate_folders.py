@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from pathlib import Path
-from statistics import median
 
 import nibabel
 import numpy as np
+from common import DATA, machine, medians
 
-DATA = Path(os.environ.get("MEDSEG_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SHAPE = (35, 50, 36)
 COMMAND = "from medseg.cli import main; import sys; sys.argv[1:] = ['evaluate', *sys.argv[1:]]; main()"
 WITHOUT_REPORT = f"import medseg.evaluation.files as e; e.write_report = lambda *_, **__: None; {COMMAND}"
@@ -81,6 +79,16 @@ def write_pair(folder: Path, sources: list[Path], number: int) -> None:
         nibabel.save(nibabel.Nifti1Image(array, affine), folder / name / f"case_{number:04d}.nii.gz")
 
 
+def run(folder: Path, name: str, script: str, turns: Iterator[int]) -> None:
+    """Run a tool as a process of its own, to a new folder each time."""
+    script_file = folder / "script.py"
+    script_file.write_text(script)
+    arguments = [folder / "predictions", folder / "data", folder / f"out {next(turns)} {name}"]
+    done = subprocess.run([sys.executable, script_file, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{name} failed:\n{done.stderr}")
+
+
 def compare_dice(folder: Path) -> None:
     """Print how far the mean Dice of medseg and nnU-Net lie apart, where both were run."""
     summaries = sorted(folder.glob("out 0 medseg*/summary.json"))
@@ -109,27 +117,16 @@ def main() -> None:
                 tools[f"{name} {version(package)}"] = script
             except PackageNotFoundError:
                 print(f"{name} is not installed here, and left out", file=sys.stderr)
-        seconds: dict[str, list[float]] = {name: [] for name in tools}
-        for turn in range(given.turns):
-            for name, script in tools.items():
-                script_file = folder / "script.py"
-                script_file.write_text(script)
-                arguments = [folder / "predictions", folder / "data", folder / f"out {turn} {name}"]
-                start = time.perf_counter()
-                done = subprocess.run(
-                    [sys.executable, script_file, *arguments], capture_output=True, text=True, check=False
-                )
-                if done.returncode != 0:
-                    raise RuntimeError(f"{name} failed:\n{done.stderr}")
-                seconds[name].append(time.perf_counter() - start)
+        runs = {name: partial(run, folder, name, script, count()) for name, script in tools.items()}
+        seconds = medians(runs, given.turns, warm_ups=0)
         compare_dice(folder)
         source = "the Decathlon's hippocampus" if sources else "ellipsoids"
         print(
-            f"{given.cases} cases from {source}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-            f"medians of {given.turns} turns.\n\n| tool | s | ms a case |\n|---|---:|---:|"
+            f"{given.cases} cases from {source}; {machine()}; medians of {given.turns} turns.\n\n"
+            "| tool | s | ms a case |\n|---|---:|---:|"
         )
         for name, taken in seconds.items():
-            print(f"| {name} | {median(taken):.1f} | {1000 * median(taken) / given.cases:.1f} |")
+            print(f"| {name} | {taken:.1f} | {1000 * taken / given.cases:.1f} |")
 
 
 if __name__ == "__main__":

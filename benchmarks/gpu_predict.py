@@ -12,11 +12,11 @@ import argparse
 from collections.abc import Callable
 
 import torch
+from common import machine, medians
 from sliding_window import (
     OVERLAP,
     SHAPE,
     WINDOW,
-    medians,
     medseg_labels,
     monai_labels,
     network_alone,
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device, batch = arguments.device, arguments.batch_size
     name = torch.cuda.get_device_name() if device != "cpu" else "CPU"
-    print(f"{name}, torch {torch.__version__}, {batch} windows at once")
+    print(f"{name}; {machine('medseg', 'torch', 'monai', 'nnunetv2')}; {batch} windows at once")
     image = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(0))
     for classes in arguments.classes or (3, 30):
         network = trained_like(classes).to(device)

@@ -2,17 +2,16 @@
 
     python benchmarks/metrics.py [--pairs 1000] [--repeats 3] [--part 13|small|117|agreement]
 
-Four parts: agreement over random pairs (``metrics_agreement.py``); 13 labels of 256×256×160; 117 labels of
-512×512×400 in a process of its own, with its peak memory; 1,000 pairs as small as a hippocampus. The label maps
-are blobs, and a prediction is its reference with the outline moved by smooth noise. Peers take part where they are
-installed (``pip install surface-distance panoptica``). The page docs/benchmarks/metrics.md has the figures.
+Four parts: agreement over the random pairs of ``tests/oracles/metrics_agreement.py``; 13 labels of 256×256×160;
+117 labels of 512×512×400 in a process of its own, with its peak memory; 1,000 pairs as small as a hippocampus. The
+label maps are blobs, and a prediction is its reference with the outline moved by smooth noise. Peers take part
+where they are installed (``pip install surface-distance panoptica``). The page docs/benchmarks/metrics.md has the
+figures.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,10 +19,10 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
+from common import machine, medians, peak_mib
 from scipy.ndimage import gaussian_filter, zoom
 
 from medseg.metrics.comparison import compare
@@ -111,19 +110,6 @@ def surface_distance_hd95(
     return run
 
 
-def medians(runs: dict[str, Callable[[], object] | None], repeats: int) -> dict[str, float]:
-    """Return each run's median seconds; the runs take turns, so that a slow minute is shared by all."""
-    times: dict[str, list[float]] = {name: [] for name, run in runs.items() if run}
-    for turn in range(repeats + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            if run:
-                run()
-            if run and turn:  # the first warms up
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(seconds) for name, seconds in times.items()}
-
-
 def show(seconds: dict[str, float], unit: float = 1.0) -> None:
     first = next(iter(seconds.values()))
     for name, value in seconds.items():
@@ -131,7 +117,7 @@ def show(seconds: dict[str, float], unit: float = 1.0) -> None:
 
 
 def agreement(pairs: int) -> None:
-    from metrics_agreement import NAMES, largest_differences
+    from oracles.metrics_agreement import NAMES, largest_differences
 
     worst, kinds = largest_differences(pairs)
     print(f"\nLargest difference over {pairs} pairs ({', '.join(f'{n} {kind}' for kind, n in kinds.items())})\n")
@@ -157,13 +143,14 @@ def thirteen_labels(repeats: int) -> None:
         foreground = (reference > 0).mean()
         print(f"\n{kind}: mean Dice {dice:.3f}, HD95 {hd95:.1f} mm, {foreground:.0%} foreground\n")
         print("| run | s | ratio |\n|---|---:|---:|")
-        runs: dict[str, Callable[[], object] | None] = {
+        runs: dict[str, Callable[[], object]] = {
             "medseg, Dice + HD95": ours,
             "medseg, HD95 area-weighted": lambda ours=ours: ours("area-weighted"),
             "medseg, all default metrics": lambda p=prediction, r=reference, how=how: compare(p, r, **how),
-            "surface-distance, HD95": surface_distance_hd95(prediction, reference, labels, SPACING_MM),
             "MONAI, Dice + HD95": monai_dice_hd95(prediction, reference, labels, SPACING_MM),
         }
+        if peer := surface_distance_hd95(prediction, reference, labels, SPACING_MM):
+            runs["surface-distance, HD95"] = peer
         show(medians(runs, repeats))
 
 
@@ -194,14 +181,9 @@ def many_labels(repeats: int) -> None:
 
 def compare_in_this_process(folder: str, dtype: str, hd95: str) -> None:
     maps = [np.load(Path(folder) / f"{n}.npy").astype(dtype, copy=False) for n in ("prediction", "reference")]
-    before, start = _peak_gib(), time.perf_counter()
+    before, start = peak_mib() / 1024, time.perf_counter()
     compare(*maps, spacing_mm=CT_SPACING_MM, labels=range(1, 118), hd95=hd95)
-    print(time.perf_counter() - start, _peak_gib(), before)
-
-
-def _peak_gib() -> float:
-    """Return the most this process held. (``ru_maxrss`` would start from what its parent held.)"""
-    return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 2**20
+    print(time.perf_counter() - start, peak_mib() / 1024, before)
 
 
 def many_pairs(repeats: int) -> None:
@@ -213,7 +195,7 @@ def many_pairs(repeats: int) -> None:
             compare(p, r, **how, **more)
 
     peers = {"surface-distance, HD95": surface_distance_hd95, "MONAI, Dice + HD95": monai_dice_hd95}
-    runs: dict[str, Callable[[], object] | None] = {
+    runs: dict[str, Callable[[], object]] = {
         f"medseg, all default metrics, {hd95}": lambda hd95=hd95: ours(hd95=hd95) for hd95 in HD95_DEFINITIONS
     }
     runs["medseg, Dice + HD95"] = lambda: ours(metrics=("dice", "hd95_mm"))
@@ -237,15 +219,7 @@ def main() -> None:
         compare_in_this_process(*arguments.compare)
         return
     warnings.simplefilter("ignore")  # of peers about their own calls
-    versions = []
-    for package in PACKAGES:
-        try:
-            versions.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            versions.append(f"{package} not installed")
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {', '.join(versions)}"
-    )
+    print(machine(*PACKAGES))
     parts = {
         "13": lambda: thirteen_labels(arguments.repeats),
         "small": lambda: many_pairs(arguments.repeats),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from common import BUNDLES, machine
 from monai.inferers import SliceInferer
 from monai.inferers import SlidingWindowInferer as MonaiInferer
 
@@ -30,8 +31,6 @@ from medseg.prediction.case import preprocess
 from medseg.prediction.model import open_model
 from medseg.preprocess.keys import IMAGE
 from medseg.read.study import read_volume
-
-BUNDLES = Path(__file__).resolve().parent.parent / "bundles"
 
 
 def monai_labels(image, network: torch.nn.Module, numbers: dict) -> np.ndarray:
@@ -62,6 +61,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=0, help="Only the first so many; 0 for all.")
     arguments = parser.parse_args()
     cases = find_cases(arguments.data, labelled=True)[: arguments.cases or None]
+    print(f"{machine('medseg', 'torch', 'monai')}\n")
     print(
         "| bundle | cases | Dice with MONAI float32, mean of each label | lowest case | same bytes again | ",
         end="",

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
+from common import machine, peak_mib
 from monai.data import MetaTensor
 from monai.networks.nets import UNet
 
@@ -23,11 +23,6 @@ from medseg.infer.inferers import window_inferer
 from medseg.infer.segmentation import label_image
 
 SPACING_MM, GRID_MM = np.array([0.8, 0.8, 1.0]), 1.5
-
-
-def peak_mib() -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def image_of(native_shape: list[int]) -> MetaTensor:
@@ -62,7 +57,7 @@ def main() -> None:
     grid = "×".join(map(str, image.shape[1:]))
     whole_gib = arguments.classes * image.shape[1:].numel() * np.array([4, 2]) / 2**30
     native_gib = arguments.classes * np.prod(arguments.shape) * 4 / 2**30
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; {facts['memory']['way']}")
+    print(f"{machine('medseg', 'torch')}, {torch.get_num_threads()} threads; {facts['memory']['way']}")
     print(f"{arguments.classes} classes, native {'×'.join(map(str, arguments.shape))}, network's grid {grid}")
     print(f"before {before:.0f} MiB; peak {peak:.0f} MiB; predicted {predicted} MiB ({peak / predicted - 1:+.1%})")
     print(f"whole tensor on the network's grid: {whole_gib[0]:.1f} GiB (float16 {whole_gib[1]:.1f})")

@@ -7,18 +7,15 @@ the medians are printed with the ratio to medseg's. ``--files`` times ``medseg i
 from __future__ import annotations
 
 import argparse
-import platform
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
-import monai
 import numpy as np
 import pydicom
 import SimpleITK
+from common import machine, medians
 from monai.transforms import LoadImage
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -67,12 +64,6 @@ def sitk_read(folder: Path) -> None:
     SimpleITK.GetArrayFromImage(reader.Execute())
 
 
-def seconds(read: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    read()
-    return time.perf_counter() - start
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slices", type=int, default=300)
@@ -90,32 +81,17 @@ def main() -> None:
             "MONAI ITKReader": lambda: LoadImage(reader="ITKReader")(folder),
             "SimpleITK ImageSeriesReader": lambda: sitk_read(folder),
         }
-        took: dict[str, list[float]] = {name: [] for name in readers}
-        for read in readers.values():  # once to warm the file cache and the imports
-            read()
-        for _ in range(args.runs):
-            for name, read in readers.items():
-                took[name].append(seconds(read))
-        print(
-            f"{args.slices} slices of {args.size}×{args.size}, median of {args.runs} runs in turn; {machine()}\n"
-        )
+        took = medians(readers, args.runs)
+        print(f"{args.slices} slices of {args.size}×{args.size}, median of {args.runs} runs in turn")
+        print(f"{machine('medseg', 'monai', 'pydicom', 'SimpleITK', 'itk')}\n")
         print("| reader | seconds | times medseg's |\n|---|---|---|")
-        own = median(took["medseg.read_study"])
-        for name, times in took.items():
-            print(f"| {name} | {median(times):.2f} | {median(times) / own:.1f} |")
+        for name, time_s in took.items():
+            print(f"| {name} | {time_s:.2f} | {time_s / took['medseg.read_study']:.1f} |")
         if args.files:
             many = Path(temporary) / "many"
             write_series(many, args.files, 8)
-            took_s = seconds(lambda: scan(many))
-            print(f"\nheaders of {args.files} files, as `medseg inspect` reads them: {took_s:.1f} s")
-
-
-def machine() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-    versions = f"medseg {medseg.__version__}, MONAI {monai.__version__}, pydicom {pydicom.__version__}"
-    itk = SimpleITK.Version.VersionString()
-    return f"{versions}, SimpleITK {itk}; {len(names)} × {names[0]}, {platform.system()}"
+            took = medians({"scan": lambda: scan(many)}, 1, warm_ups=0)
+            print(f"\nheaders of {args.files} files, as `medseg inspect` reads them: {took['scan']:.1f} s")
 
 
 if __name__ == "__main__":

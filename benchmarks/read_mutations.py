@@ -9,20 +9,19 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import platform
 import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
-from dicom_judge import VERDICTS, Reading, judge, monai_reader, read_by_medseg
-from dicom_mutations import Case, write_case
-from mutation_kinds import KINDS
+from common import machine
+from oracles.dicom_judge import VERDICTS, Reading, judge, monai_reader, read_by_medseg
+from oracles.dicom_mutations import Case, write_case
+from oracles.mutation_kinds import KINDS
 
 MEDSEG, PEERS = "medseg", ("PydicomReader", "ITKReader")
 CHUNK = 25
@@ -105,10 +104,7 @@ def print_table(results: list[Result], elapsed_s: float) -> None:
             for kind in (*kinds, "all"):
                 counts[kind][name][verdict] += 1
     readers = [name for name in (MEDSEG, *PEERS) if counts["all"][name]]
-    packages = ", ".join(f"{name} {version(name)}" for name in ("medseg", "monai", "pydicom", "itk", "numpy"))
-    print(
-        f"{packages}, Python {platform.python_version()}; {os.cpu_count()} cores; {elapsed_s / 60:.1f} minutes\n"
-    )
+    print(f"{machine('medseg', 'monai', 'pydicom', 'itk', 'numpy')}; {elapsed_s / 60:.1f} minutes\n")
     print(f"Each cell: {' / '.join(VERDICTS)}.\n")
     print(f"| mutation | cases | {' | '.join(readers)} |")
     print(f"|---|---|{'---|' * len(readers)}")

@@ -10,12 +10,10 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
-import platform
 import struct
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +24,7 @@ import monai
 import nibabel
 import numpy as np
 import SimpleITK
+from common import machine, medians
 from monai.transforms import LoadImage
 from scipy import ndimage
 
@@ -74,14 +73,7 @@ def time_readers(path: Path, repeats: int) -> dict[str, float]:
         f"SimpleITK {SimpleITK.__version__}": lambda: SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(path)),
         f"MONAI {monai.__version__} LoadImage(NibabelReader)": lambda: monai_reader(path),
     }
-    times: dict[str, list[float]] = {name: [] for name in readers}
-    for turn in range(repeats + 1):
-        for name, read in readers.items():
-            start = time.perf_counter()
-            read()
-            if turn:  # the first fills caches
-                times[name].append(time.perf_counter() - start)
-    return {name: median(values) for name, values in times.items()}
+    return medians(readers, repeats)
 
 
 def cost_of_refusal(path: Path, repeats: int) -> tuple[str, float, float]:
@@ -111,14 +103,6 @@ def hostile_files(folder: Path) -> dict[str, Path]:
     }
 
 
-def cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 300))
@@ -136,11 +120,7 @@ def main() -> None:
     nibabel_s = next(value for name, value in times.items() if name.startswith("nibabel"))
     voxels = " × ".join(map(str, arguments.shape))
     print(f"{voxels} int16, {image.dataobj.nbytes / 1e6:.0f} MB as a .nii.gz of {size / 1e6:.0f} MB ", end="")
-    print(
-        f"(level {arguments.level}); {cpu_name()}, {os.cpu_count()} cores, Python {platform.python_version()}, ",
-        end="",
-    )
-    print(f"NumPy {np.__version__}; medians of {arguments.repeats} turns.\n")
+    print(f"(level {arguments.level}); {machine('medseg', 'numpy')}; medians of {arguments.repeats} turns.\n")
     print("| reader | s | times as fast as nibabel |\n|---|---:|---:|")
     for name, value in times.items():
         print(f"| {name} | {value:.3f} | {nibabel_s / value:.2f} |")

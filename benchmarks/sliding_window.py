@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
-import statistics
-import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import torch
+from common import machine, medians
 from monai.inferers import sliding_window_inference
 from monai.networks.nets import UNet
 
@@ -90,18 +87,6 @@ def nnunet_predictor(
     return labels
 
 
-def medians(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return each run's median seconds; the runs take turns, so that a slow minute is shared by all."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(repeats + 1):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if turn:  # the first warms up
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(seconds) for name, seconds in times.items()}
-
-
 def network_alone(
     network: UNet, dtype: torch.dtype, device: str = "cpu", batch_size: int = 1
 ) -> Callable[[], None]:
@@ -124,12 +109,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     image = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(0))
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, ", end="")
-    for package in ("torch", "monai", "nnunetv2"):
-        try:
-            print(f"{package} {version(package)}", end=" ")
-        except PackageNotFoundError:
-            print(f"{package} not installed", end=" ")
+    print(f"{machine('medseg', 'torch', 'monai', 'nnunetv2')}; {torch.get_num_threads()} threads")
     for classes in arguments.classes or (3, 30):
         network = trained_like(classes)
         same = SlidingWindowInferer(WINDOW, 1, OVERLAP, "gaussian")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLES = ROOT / "sample_data"
-BUNDLES = ROOT / "bundles"
-sys.path.insert(0, str(SAMPLES))
+from make import write_dicom_series
+from oracles.dicom_series import SERIES_SPACING_MM
+from project import BUNDLES, ROOT
 
 
 @pytest.fixture(scope="session")
@@ -39,29 +35,6 @@ def save(tmp_path):
     return write
 
 
-def run(*arguments: object, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run this Python with `arguments` as a user would, and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    if check and done.returncode != 0:
-        raise AssertionError(f"{arguments} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
-    return done
-
-
-def monai_bundle(job: str, config: Path, *overrides: object, cwd: Path | None = None, check: bool = True):
-    """Run ``python -m monai.bundle run JOB --config_file CONFIG --KEY VALUE ...``."""
-    return run("-m", "monai.bundle", "run", job, "--config_file", config, *overrides, cwd=cwd, check=check)
-
-
-def medseg(*arguments: object, cwd: Path | None = None, check: bool = True):
-    """Run the ``medseg`` command."""
-    return run("-m", "medseg.cli", *arguments, cwd=cwd, check=check)
-
-
-SERIES_SPACING_MM = (2.0, 3.0, 4.0)
-
-
 @pytest.fixture
 def image() -> np.ndarray:
     """What `series` holds (column, row, slice): a different number in every voxel."""
@@ -71,8 +44,6 @@ def image() -> np.ndarray:
 @pytest.fixture
 def series(tmp_path, image) -> Path:
     """The folder of an MR series of 5 slices, `SERIES_SPACING_MM` apart."""
-    from make import write_dicom_series
-
     write_dicom_series(tmp_path / "series", image, SERIES_SPACING_MM, "test")
     return tmp_path / "series"
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import BUNDLES, ROOT, medseg, monai_bundle
 from make import ct_case, mr_case, write_nifti
 from monai.bundle import ConfigParser, verify_metadata, verify_net_in_out
 from monai.bundle.properties import InferProperties, TrainProperties
+from project import BUNDLES, ROOT, medseg, monai_bundle
 
 import medseg as package
 

@@ -5,7 +5,7 @@ import re
 import sys
 from importlib.metadata import packages_distributions, requires
 
-from conftest import ROOT
+from project import ROOT
 
 
 def imported() -> dict[str, str]:

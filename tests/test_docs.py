@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import BUNDLES, ROOT
+from project import BUNDLES, ROOT
 
 from medseg.errors import problems as codes
 

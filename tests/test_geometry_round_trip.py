@@ -7,8 +7,8 @@ import numpy as np
 import pydicom
 import pytest
 import torch
-from conftest import BUNDLES
-from dicom_series import SPACING_MM, right_handed, rotation, write_series
+from oracles.dicom_series import SPACING_MM, right_handed, rotation, write_series
+from project import BUNDLES
 
 from medseg import read_volume
 from medseg.infer.postprocess import to_native_labels

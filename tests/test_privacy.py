@@ -10,7 +10,7 @@ import warnings
 
 import pydicom
 import pytest
-from conftest import BUNDLES, SAMPLES, medseg
+from project import BUNDLES, SAMPLES, medseg
 
 from medseg import InputError, inspect, predict, read_study, read_volume
 from medseg.evaluation.run import evaluate_cases

@@ -3,8 +3,8 @@
 import nibabel
 import numpy as np
 import pydicom
-from conftest import SAMPLES
 from make import make
+from project import SAMPLES
 
 
 def test_the_script_reproduces_the_committed_arrays(tmp_path):

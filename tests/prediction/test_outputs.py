@@ -1,0 +1,89 @@
+"""Nothing of the user's is ever written over: inputs, labels, and files that medseg did not write."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from oracles.small_batch import predict_small, write_cases
+from project import BUNDLES, SAMPLES
+
+from medseg import InputError, predict
+from medseg.prediction.manifest import append
+from medseg.prediction.outputs import announce
+
+BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A labelled data set, with one DICOM case."""
+    folder = tmp_path / "data"
+    shutil.copytree(SAMPLES / "mr_held_back", folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("read", "written"),
+    [
+        ("images", "images"),
+        ("images/mr_16.nii.gz", "images"),
+        (".", "images"),
+        (".", "labels"),
+        ("images/mr_19", "images/mr_19"),
+        ("images/mr_19", "images/mr_19/results"),
+        (".", "images/mr_19/results"),
+    ],
+)
+def test_results_never_go_among_images_or_labels(data, weights, read, written):
+    before = contents(data)
+    with pytest.raises(InputError, match="OUTPUT_WOULD_OVERWRITE"):
+        predict(BUNDLE, data / read, data / written, weights=weights, device="cpu")
+    assert contents(data) == before
+
+
+def test_a_link_to_the_images_is_their_folder(data, weights, tmp_path):
+    (tmp_path / "elsewhere").symlink_to(data / "images")
+    before = contents(data)
+    with pytest.raises(InputError, match="OUTPUT_WOULD_OVERWRITE"):
+        predict(BUNDLE, data, tmp_path / "elsewhere", weights=weights, device="cpu")
+    assert contents(data) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "dangling link", "folder"])
+def test_what_the_manifest_does_not_name_is_not_replaced(tmp_path, kind):
+    write_cases(tmp_path / "in", 2)
+    predict_small(tmp_path / "in", tmp_path / "out")
+    path = tmp_path / "other" / "case_0001.nii.gz"
+    path.parent.mkdir()
+    if kind == "file":
+        path.write_bytes(b"drawn by hand")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"OUTPUT_WOULD_OVERWRITE.*case_0001\.nii\.gz"):
+        predict_small(tmp_path / "in", path.parent)
+    assert list(path.parent.iterdir()) == [path]
+    assert kind != "file" or path.read_bytes() == b"drawn by hand"
+
+
+def test_what_a_killed_or_failed_run_left_is_our_own(tmp_path):
+    """Killed before its record, right after it, or ended by a failure: the next run goes on in each case."""
+    write_cases(tmp_path / "in", 3)
+    predict_small(tmp_path / "in", tmp_path / "whole")
+    out = tmp_path / "out"
+    out.mkdir()
+    whole = contents(tmp_path / "whole")
+    announce(out, "case_0000")
+    (out / "case_0000.nii.gz").write_bytes(b"before its record")
+    (record,) = predict_small(tmp_path / "in/case_0001.nii.gz", out)
+    announce(out, "case_0001")
+    append(out, {**record, "status": "failed", "outputs": []})
+    assert [record["status"] for record in predict_small(tmp_path / "in", out)] == ["done"] * 3
+    found = contents(out)
+    found.pop("manifest.jsonl"), whole.pop("manifest.jsonl")
+    assert found == whole

@@ -1,0 +1,137 @@
+"""Batches: every case recorded, a bad one alone lost, a rerun that does only what is left."""
+
+import importlib
+import json
+import shutil
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+import torch
+from project import BUNDLES, SAMPLES
+
+from medseg import predict
+
+BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
+
+
+def lines(output) -> list[dict]:
+    return [json.loads(line) for line in (output / "manifest.jsonl").read_text().splitlines()]
+
+
+def test_label_maps_lie_on_the_input_s_grid(weights, tmp_path):
+    records = predict(BUNDLE, SAMPLES / "mr_held_back", tmp_path, weights=weights, device="cpu")
+    assert [record["status"] for record in records] == ["done"] * 4
+    for record in records:
+        out = nibabel.load(tmp_path / f"{record['case']}.nii.gz")
+        reference = nibabel.load(SAMPLES / f"mr_held_back/labels/{record['case']}.nii.gz")
+        assert out.get_data_dtype() == np.uint8
+        assert out.shape == reference.shape
+        np.testing.assert_allclose(out.affine, reference.affine, atol=1e-6)
+        assert set(record["timings_s"]) == {"read", "preprocess", "infer", "postprocess", "write"}
+    assert lines(tmp_path) == records
+
+
+def test_a_bad_case_is_recorded_and_the_rest_done(weights, tmp_path):
+    shutil.copytree(SAMPLES / "mr_held_back/images", tmp_path / "in")
+    (tmp_path / "in/bad.nii.gz").write_bytes(b"not gzip")
+    (tmp_path / "in/mr_19/007.dcm").unlink()
+    records = predict(BUNDLE, tmp_path / "in", tmp_path / "out", weights=weights, device="cpu")
+    codes = {record["case"]: record["codes"] for record in records if record["status"] == "failed"}
+    assert codes == {"bad": ["FILE_UNREADABLE"], "mr_19": ["GEOMETRY_MISSING_SLICE"]}
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "manifest.jsonl",
+        "mr_16.nii.gz",
+        "mr_17.nii.gz",
+        "mr_18.nii.gz",
+    ]
+
+
+def test_a_rerun_does_only_what_is_not_done(weights, tmp_path):
+    first = predict(BUNDLE, SAMPLES / "mr_held_back", tmp_path, weights=weights, device="cpu")
+    assert predict(BUNDLE, SAMPLES / "mr_held_back", tmp_path, weights=weights, device="cpu") == first
+    assert len(lines(tmp_path)) == 4
+    (tmp_path / "mr_16.nii.gz").write_bytes(b"damaged")
+    (tmp_path / "mr_17.nii.gz").unlink()
+    predict(BUNDLE, SAMPLES / "mr_held_back", tmp_path, weights=weights, device="cpu")
+    assert [line["case"] for line in lines(tmp_path)][4:] == ["mr_16", "mr_17"]
+    assert lines(tmp_path)[4]["outputs"] == first[0]["outputs"]  # the same bytes as before
+
+
+def test_another_input_of_the_same_name_is_not_done(weights, tmp_path):
+    for n in range(2):
+        (tmp_path / str(n)).mkdir()
+        shutil.copy(SAMPLES / f"mr/images/mr_0{n}.nii.gz", tmp_path / str(n) / "same.nii.gz")
+        predict(BUNDLE, tmp_path / str(n), tmp_path / "out", weights=weights, device="cpu")
+    assert len(lines(tmp_path / "out")) == 2
+    image = nibabel.load(SAMPLES / "mr/images/mr_01.nii.gz")
+    assert nibabel.load(tmp_path / "out/same.nii.gz").shape == image.shape
+
+
+def test_the_series_of_the_bundle_s_modality_is_taken_or_the_one_that_is_named(weights, tmp_path):
+    series = tmp_path / "study" / "mr"
+    shutil.copytree(SAMPLES / "mr_held_back/images/mr_19", series)
+    for name, fields in {
+        "pet": {"Modality": "PT", "SeriesInstanceUID": "1.2.3"},
+        "second": {"SeriesDescription": "Second", "SeriesInstanceUID": "1.2.4"},
+    }.items():
+        if name == "second":
+            first = predict(
+                BUNDLE, [{"id": "a", "image": str(tmp_path / "study")}], tmp_path / "out", weights=weights
+            )
+            assert first[0]["status"] == "done"
+        shutil.copytree(series, tmp_path / "study" / name)
+        for file in (tmp_path / "study" / name).iterdir():
+            ds = pydicom.dcmread(file)
+            ds.update(fields)
+            ds.save_as(file)
+    case = [{"id": "b", "image": str(tmp_path / "study")}]
+    (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights)
+    assert record["codes"] == ["DICOM_SEVERAL_SERIES"]
+    (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights, description="second")
+    assert (record["status"], record["select"]) == ("done", {"description": "second", "modality": "MR"})
+    (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights, modality="CT")
+    assert record["codes"] == ["DICOM_NO_SUCH_SERIES"]
+
+
+def test_other_weights_do_not_count_as_done(weights, tmp_path):
+    state = torch.load(weights, weights_only=True)
+    torch.save({name: value * 2 for name, value in state.items()}, tmp_path / "other.pt")
+    case = SAMPLES / "mr/images/mr_00.nii.gz"
+    predict(BUNDLE, case, tmp_path / "out", weights=weights, device="cpu")
+    predict(BUNDLE, case, tmp_path / "out", weights=tmp_path / "other.pt", device="cpu")
+    assert len(lines(tmp_path / "out")) == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("prediction.case", "read_volume"),
+        ("preprocess.resample", "resample"),
+        ("infer.segmentation", "_run"),
+        ("infer.blending", "_Kept"),
+        ("infer.native", "_best"),
+        ("infer", "count_components"),
+        ("infer.postprocess", "keep_largest_component"),
+        ("write.results", "write_label_map"),
+    ],
+)
+def test_memory_that_runs_out_once_at_any_stage_costs_nothing(weights, tmp_path, monkeypatch, module, name):
+    case = SAMPLES / "mr/images/mr_00.nii.gz"
+    (whole,) = predict(BUNDLE, case, tmp_path / "whole", weights=weights, device="cpu")
+    holder = importlib.import_module(f"medseg.{module}")
+    real, calls = getattr(holder, name), []
+
+    def runs_out(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(holder, name, runs_out)
+    (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights, device="cpu")
+    assert len(calls) >= 2
+    assert record["status"] == "done"
+    assert record["outputs"] == whole["outputs"]
+    assert set(record["codes"]) <= {"MEMORY_FELL_BACK"}
