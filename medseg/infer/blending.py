@@ -10,9 +10,8 @@ import torch.nn.functional as F
 
 from medseg.infer.windows import Stop, among, padding
 
-Span = tuple[int, int]
-Forward = Callable[[torch.Tensor, Sequence[Span]], tuple[torch.Tensor, Sequence[Span]]]
-Scored = tuple[Sequence[Stop], torch.Tensor, Sequence[Span]]
+Forward = Callable[[torch.Tensor], torch.Tensor]
+Scored = tuple[Sequence[Stop], torch.Tensor]  # a window's place and its scores (classes, …)
 CHUNK = 1 << 19  # scores added at a time, so that a chunk and what it is added to stay in the cache
 
 
@@ -36,8 +35,7 @@ def blended_slabs(
     image
         (channels, I, J, K).
     forward
-        From windows (B, channels, *size), and the spans of their axes that are used, to scores (B, classes, …) of
-        at least those spans, and the spans they are of.
+        From windows (B, channels, *size) to scores (B, classes, *size).
     size
         The window, three axes.
     stops
@@ -87,7 +85,7 @@ class _Runner:
 
     def __init__(self, forward: Forward, size: Sequence[int], batch_size: int) -> None:
         self.forward, self.size, self.batch_size = forward, size, batch_size
-        self.constant: tuple[bytes, torch.Tensor, Sequence[Span]] | None = None
+        self.constant: tuple[bytes, torch.Tensor] | None = None
 
     def __call__(self, image: torch.Tensor, places: Sequence[Sequence[Stop]]) -> Iterator[Scored]:
         waiting: list[tuple[Sequence[Stop], torch.Tensor]] = []
@@ -107,20 +105,15 @@ class _Runner:
 
     def _of_batch(self, waiting: Sequence[tuple[Sequence[Stop], torch.Tensor]]) -> Iterator[Scored]:
         windows = [window[None] for _, window in waiting]
-        used = [[(s.first - s.start, s.end - s.start) for s in place] for place, _ in waiting]
-        region = [
-            (min(low for low, _ in spans), max(high for _, high in spans)) for spans in zip(*used, strict=True)
-        ]
-        scores, given = self.forward(windows[0] if len(windows) == 1 else torch.cat(windows), region)
+        scores = self.forward(windows[0] if len(windows) == 1 else torch.cat(windows))
         for n, (place, _) in enumerate(waiting):
-            yield place, scores[n], given
+            yield place, scores[n]
 
     def _of_constant(self, place: Sequence[Stop], window: torch.Tensor) -> Scored:
         name = window[:, 0, 0, 0].float().cpu().numpy().tobytes()
         if self.constant is None or self.constant[0] != name:
-            scores, given = self.forward(window[None], [(0, n) for n in self.size])
-            self.constant = (name, scores[0], given)
-        return place, *self.constant[1:]
+            self.constant = (name, self.forward(window[None])[0])
+        return place, self.constant[1]
 
 
 def _is_constant(window: torch.Tensor) -> bool:
@@ -139,14 +132,13 @@ class _Kept:
         self.first = 0  # the plane of the image that is the first here
         self.sums: torch.Tensor | None = None
 
-    def add(self, place: Sequence[Stop], scores: torch.Tensor, given: Sequence[Span]) -> None:
-        """Add the scores (classes, …) that were given for these spans of a window at `place`."""
+    def add(self, place: Sequence[Stop], scores: torch.Tensor) -> None:
+        """Add the scores (classes, …) of a window at `place`."""
         if self.sums is None:
             shape = (self.planes, *(span.stop - span.start for span in self.across), scores.shape[0])
             self.sums = torch.zeros(shape, device=self.device or scores.device)
         scores = scores.to(self.sums.device)
-        begins = [s.start + low for s, (low, _) in zip(place, given, strict=True)]
-        used = [slice(s.first - begin, s.end - begin) for s, begin in zip(place, begins, strict=True)]
+        used = [slice(s.first - s.start, s.end - s.start) for s in place]
         along, *sides = (place[n] for n in _axes(self.axis))
         scores = scores[(slice(None), *used)].permute(*(1 + n for n in _axes(self.axis)), 0)
         first = (self.first, *(span.start for span in self.across))

@@ -14,7 +14,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from medseg.infer.device import LAYOUTS
 from medseg.infer.subpixel import Subpixel, fits
-from medseg.infer.trimmed import trimmed
 from medseg.networks.dimensions import spatial_dims_of
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -38,8 +37,7 @@ def fused(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Mo
     """Return a copy of `network` for inference on `device` in `dtype`, kept until the network's weights change.
 
     Batch norm goes into the convolution before it, a one-parameter PReLU becomes a leaky ReLU in place, a block's
-    sum with its own input becomes a centre tap of its one convolution, weights lie channels last, and the last
-    layers can be run where they are needed alone (`medseg.infer.trimmed.Trimmed`). A network
+    sum with its own input becomes a centre tap of its one convolution, and weights lie channels last. A network
     that cannot be traced, or does not give the same scores then, is only cast and laid out.
     """
     state = tuple((t.data_ptr(), t._version) for t in (*network.parameters(), *network.buffers()))
@@ -54,8 +52,6 @@ def fused(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Mo
             _use_subpixels(made)
         if device.type == "cpu":
             _use_sample_norms(made)
-        if isinstance(made, fx.GraphModule):
-            made = trimmed(made)
         copies[key] = (state, _lay_out(made).to(device=device, dtype=dtype))
     return copies[key][1]
 

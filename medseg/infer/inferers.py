@@ -9,10 +9,9 @@ import monai.inferers
 import torch
 
 from medseg.errors import InputError
-from medseg.infer.blending import Span, blended_slabs
+from medseg.infer.blending import blended_slabs
 from medseg.infer.device import LAYOUTS, Network, dtype_of, in_precision, plain
 from medseg.infer.fused import fused, is_placeless
-from medseg.infer.trimmed import Trimmed
 from medseg.infer.windows import Stop, adapted_size, importance, stops
 
 
@@ -118,15 +117,12 @@ class SlidingWindowInferer(monai.inferers.Inferer):
         flat = len(self.roi_size) == 2
 
         @torch.inference_mode()
-        def forward(windows: torch.Tensor, region: Sequence[Span]) -> tuple[torch.Tensor, Sequence[Span]]:
+        def forward(windows: torch.Tensor) -> torch.Tensor:
             windows = windows[..., 0] if flat else windows
             windows = windows.to(device, dtype, non_blocking=True)
             windows = windows.contiguous(memory_format=LAYOUTS[windows.ndim - 2])
-            if isinstance(network, Trimmed):
-                scores = network(windows, region[: windows.ndim - 2])
-            else:
-                scores, region = network(windows, *args, **kwargs), [(0, n) for n in size]
-            return (scores[..., None] if flat else scores), region
+            scores = network(windows, *args, **kwargs)
+            return scores[..., None] if flat else scores
 
         return blended_slabs(
             plain(volume),

@@ -7,7 +7,6 @@ from torch import nn
 
 from medseg.infer.fused import fused, is_placeless
 from medseg.infer.subpixel import Subpixel, fits
-from medseg.infer.trimmed import Trimmed
 
 CPU = torch.device("cpu")
 
@@ -84,22 +83,3 @@ def test_subpixel_is_the_transposed_convolution(channels):
 def test_which_networks_take_any_window():
     assert is_placeless(UNet(3, 1, 2, (4, 8), (2,), norm="batch"))
     assert not is_placeless(UNet(3, 1, 2, (4, 8), (2,), norm="instance"))
-
-
-@pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("labels", [3, 5])
-@pytest.mark.parametrize("full_resolution", [False, True])
-def test_a_trimmed_network_gives_the_region_of_the_whole(dims, labels, full_resolution):
-    torch.manual_seed(0)
-    strides = [1, 2] if full_resolution else [2, 2]
-    network = trained(UNet(dims, 1, labels, (4, 8, 16), strides, num_res_units=1, norm="batch"))
-    image = torch.randn(2, 1, *(24, 16, 32)[:dims])
-    for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 0.03)):
-        made = fused(network, CPU, dtype)
-        assert isinstance(made, Trimmed)
-        with torch.inference_mode():
-            whole = made(image.to(dtype)).float()
-            for region in ([(0, 24), (0, 16), (0, 32)], [(3, 20), (0, 9), (15, 32)], [(8, 9), (5, 6), (31, 32)]):
-                part = made(image.to(dtype), region[:dims]).float()
-                expected = whole[(..., *(slice(low, high) for low, high in region[:dims]))]
-                torch.testing.assert_close(part, expected, rtol=tolerance, atol=tolerance)
