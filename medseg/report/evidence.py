@@ -13,23 +13,20 @@ from typing import Any
 
 import numpy as np
 
-from medseg.report.pictures import png, strip, webp
+from medseg.report.pictures import strip, webp
 from medseg.report.scenes import Scene, Views, scene_of, to_grey
 
-PICTURES_MIB, VOLUMES_MIB = 28, 12  # of the report's text; browsers and mail carry a file of this size
+PICTURES_MIB, VOLUMES_MIB = 32, 12  # of the report's text; browsers and mail carry a file of this size
 MAX_VOXELS = 2_000_000  # of a volume for scrolling: CT at 512 x 512 is thinned out to this
-LARGE = 50  # cases drawn large and without loss; the others are small, so that a thousand fit
-LARGE_STRIP = {"width": 1040, "height": 400, "line": 2}  # pixels
-SMALL_STRIP = {"width": 640, "height": 246, "line": 2}
+STRIP = {"width": 1040, "height": 400, "line": 2}  # pixels
 THREADS = 2  # a case's volumes are in memory for each
 MIB = 2**20
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A strip as the report holds it."""
+    """A strip as the report holds it: a WebP file's bytes in base64, and its size in pixels."""
 
-    kind: str
     base64: str
     width: int
     height: int
@@ -77,22 +74,20 @@ def gather(
     others = deque(case for case in cases if case["id"] not in set(show))
     picture_room, volume_room = PICTURES_MIB * MIB, VOLUMES_MIB * MIB
 
-    def work(case: Mapping[str, Any], with_volume: bool, large: bool = True) -> Evidence:
+    def work(case: Mapping[str, Any], with_volume: bool) -> Evidence:
         scene = scene_of(read(case))
         poster = draw(case, scene)
-        return make_evidence(scene, names, with_volume=with_volume, large=large, poster=poster)
+        return make_evidence(scene, names, with_volume=with_volume, poster=poster)
 
     found: dict[str, Evidence] = {}
     with ThreadPoolExecutor(THREADS) as pool:
         for case, evidence in zip(always, pool.map(lambda case: work(case, True), always), strict=True):
             found[case["id"]] = evidence
         pending: deque[tuple[str, Future[Evidence]]] = deque()
-        last_large = len(others) - LARGE
         while others or pending:
             while others and len(pending) < 2 * THREADS:
-                large = len(others) > last_large
                 case = others.popleft()
-                pending.append((case["id"], pool.submit(work, case, volume_room > 0, large)))
+                pending.append((case["id"], pool.submit(work, case, volume_room > 0)))
             name, future = pending.popleft()
             evidence = future.result()
             size = sum(len(picture.base64) for picture in evidence.pictures)
@@ -110,14 +105,13 @@ def gather(
 
 
 def make_evidence(
-    scene: Scene, names: Mapping[str, str], *, with_volume: bool, large: bool = True, poster: bytes | None = None
+    scene: Scene, names: Mapping[str, str], *, with_volume: bool, poster: bytes | None = None
 ) -> Evidence:
-    """Draw a strip for each prediction, large as PNG or small as WebP, and pack the volume."""
+    """Draw a strip for each prediction, and pack the volume."""
     pictures = []
     for prediction in scene.predictions:
-        drawn = strip(scene, prediction, **(LARGE_STRIP if large else SMALL_STRIP))
-        kind, data = ("png", png(drawn)) if large else ("webp", webp(drawn))
-        pictures.append(Picture(kind, _text(data), drawn.width, drawn.height))
+        drawn = strip(scene, prediction, **STRIP)
+        pictures.append(Picture(_text(webp(drawn)), drawn.width, drawn.height))
     volume, facts = pack(scene, names) if with_volume else (None, None)
     return Evidence(tuple(pictures), volume, facts, poster)
 

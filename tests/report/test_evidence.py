@@ -1,14 +1,10 @@
 """The report's parts: packed volumes, budgets, the order of cases, distributions drawn to scale."""
 
-import base64
-import io
-
 import numpy as np
 import pytest
 from oracles.report_cases import AFFINE, unpack, volumes
-from PIL import Image
 
-from medseg.report import evidence, pictures
+from medseg.report import evidence
 from medseg.report.evidence import gather, pack, strides
 from medseg.report.scenes import Views, scene_of
 
@@ -53,22 +49,3 @@ def test_the_worst_cases_that_fit_have_pictures_and_those_asked_for(monkeypatch)
         some = gather(cases, read, show=["9"], names={}, draw=lambda *_: None)
         assert set(some) == {"0", "1", "2", "3", "9"}
         assert {name for name, its in some.items() if its.volume} == {"0", "9"}
-
-
-def test_cases_beyond_the_worst_have_small_pictures(monkeypatch):
-    monkeypatch.setattr(evidence, "LARGE", 2)
-
-    def read(case):
-        reference, ours, _ = volumes(int(case["id"]) + 1)
-        return Views(None, reference, ours, AFFINE)
-
-    found = gather([{"id": str(i)} for i in range(5)], read, show=["4"], names={}, draw=lambda *_: None)
-    kinds = {name: its.pictures[0].kind for name, its in found.items()}
-    assert kinds == {"4": "png", "0": "png", "1": "png", "2": "webp", "3": "webp"}
-    large, small = (
-        Image.open(io.BytesIO(base64.b64decode(found[name].pictures[0].base64))).convert("RGB") for name in "03"
-    )
-    assert small.width < large.width
-    drawn = np.asarray(small).reshape(-1, 3).astype(int)
-    for colour in (pictures.REFERENCE, pictures.PREDICTION):
-        assert (np.abs(drawn - colour).max(axis=1) < 40).sum() > 50, "its contours are there"
