@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medseg.metrics.calibration import calibration_error
 from medseg.metrics.label_pairs import count, cropped_masks, lay_out
 from medseg.metrics.nearest import reach
 from medseg.metrics.surface_metrics import distance_metrics
@@ -108,52 +109,21 @@ def compare(
     if "ece" in metrics and (missing := sorted(set(labels) - set(probabilities or {}))):
         raise ValueError(f"ece needs probabilities, and there are none for labels {missing}")
 
-    measured = any(name in OF_DISTANCES or nsd_tolerance_mm(name) is not None for name in metrics)
-    on_masks = not set(metrics).isdisjoint(OF_MASKS)
-    pair = lay_out(prediction, reference, labels, [max(2, n + 1) for n in reach(spacing_mm)])
-    counts = {label: Counts(0, 0, 0, prediction.size) for label in labels}
-    distances: dict[int, tuple[Directed, Directed]] = {}
-    masks: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    if pair:
-        tp, fp, fn = count(pair)
-        codes = pair.codes
-        counts = {i: Counts(int(tp[c]), int(fp[c]), int(fn[c]), prediction.size) for i, c in codes.items()}
-        in_both = [codes[i] for i in labels if counts[i].found and counts[i].wanted]
-        if measured:
-            distances = distances_by_code(pair, in_both, spacing_mm, by_area=hd95 == "area-weighted")
-        if on_masks:
-            masks = cropped_masks(pair)
-
+    found = _find(prediction, reference, labels, spacing_mm, metrics, by_area=hd95 == "area-weighted")
     voxel_ml = math.prod(spacing_mm) / 1000
     diagonal_mm = math.hypot(*(n * mm for n, mm in zip(prediction.shape, spacing_mm, strict=True)))
     compared = {}
     for label in labels:
-        values = _overlap(counts[label], voxel_ml, beta)
-        code = pair.codes[label] if pair else 0
-        if code in distances:
-            values |= distance_metrics(*distances[code], hd95, tolerances_mm[label])
-        if on_masks:
-            values |= _mask_metrics(masks.get(code), metrics, spacing_mm, boundary_width_mm)
+        values = _overlap(found.counts[label], voxel_ml, beta)
+        if label in found.distances:
+            values |= distance_metrics(*found.distances[label], hd95, tolerances_mm[label])
+        if not set(metrics).isdisjoint(OF_MASKS):
+            values |= _mask_metrics(found.masks.get(label), metrics, spacing_mm, boundary_width_mm)
         if probabilities and "ece" in metrics:
-            from medseg.metrics.calibration import calibration_error
-
             values["ece"] = calibration_error(probabilities[label], reference == label)
-        values |= _values_of_empty(counts[label], metrics, diagonal_mm)
+        values |= _values_of_empty(found.counts[label], metrics, diagonal_mm)
         compared[label] = {name: float(values[name]) for name in metrics}
     return compared
-
-
-def hd95_mm(
-    prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float], definition: str = "directed-max"
-) -> float:
-    """Return the 95th percentile Hausdorff distance of two masks in mm, by one of `HD95_DEFINITIONS`.
-
-    One mask empty gives the diagonal of the volume, the farthest that two of its corners lie apart; both
-    empty gives NaN. Source: Huttenlocher et al. 1993, doi:10.1109/34.232073.
-    """
-    masks = np.asarray(prediction, bool), np.asarray(reference, bool)
-    values = compare(*masks, spacing_mm=spacing_mm, labels=[1], metrics=["hd95_mm"], hd95=definition)
-    return values[1]["hd95_mm"]
 
 
 class Counts(NamedTuple):
@@ -171,6 +141,51 @@ class Counts(NamedTuple):
     @property
     def wanted(self) -> int:
         return self.tp + self.fn
+
+
+class Found(NamedTuple):
+    """What one pass over two maps gives of each label; what no metric needs, or no voxel has, is left out."""
+
+    counts: dict[int, Counts]
+    distances: dict[int, tuple[Directed, Directed]]
+    masks: dict[int, tuple[np.ndarray, np.ndarray]]
+
+
+def _find(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    labels: Sequence[int],
+    spacing_mm: tuple[float, ...],
+    metrics: Sequence[str],
+    *,
+    by_area: bool,
+) -> Found:
+    pair = lay_out(prediction, reference, labels, [max(2, n + 1) for n in reach(spacing_mm)])
+    if not pair:
+        return Found({label: Counts(0, 0, 0, prediction.size) for label in labels}, {}, {})
+    tp, fp, fn = count(pair)
+    label_of = {code: label for label, code in pair.codes.items()}
+    counts = {i: Counts(int(tp[c]), int(fp[c]), int(fn[c]), prediction.size) for i, c in pair.codes.items()}
+    distances: dict[int, tuple[Directed, Directed]] = {}
+    if any(name in OF_DISTANCES or nsd_tolerance_mm(name) is not None for name in metrics):
+        in_both = [pair.codes[i] for i in labels if counts[i].found and counts[i].wanted]
+        distances = distances_by_code(pair, in_both, spacing_mm, by_area=by_area)
+    masks = {} if set(metrics).isdisjoint(OF_MASKS) else cropped_masks(pair)
+    by_label = [{label_of[code]: value for code, value in each.items()} for each in (distances, masks)]
+    return Found(counts, *by_label)  # type: ignore[arg-type]
+
+
+def hd95_mm(
+    prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float], definition: str = "directed-max"
+) -> float:
+    """Return the 95th percentile Hausdorff distance of two masks in mm, by one of `HD95_DEFINITIONS`.
+
+    One mask empty gives the diagonal of the volume, the farthest that two of its corners lie apart; both
+    empty gives NaN. Source: Huttenlocher et al. 1993, doi:10.1109/34.232073.
+    """
+    masks = np.asarray(prediction, bool), np.asarray(reference, bool)
+    values = compare(*masks, spacing_mm=spacing_mm, labels=[1], metrics=["hd95_mm"], hd95=definition)
+    return values[1]["hd95_mm"]
 
 
 def _check_grid(prediction: np.ndarray, reference: np.ndarray, spacing_mm: Sequence[float]) -> None:

@@ -90,19 +90,22 @@ def nearest_mm(
             for offset in flat[start + 1 : end]:
                 hit |= scratch[margin + offset :].take(points)
             distances[left[hit]] = near.distances_mm[start]
-        lookups = left.size * (end - start)
-        kept = ~hit
-        found = left.size - np.count_nonzero(kept)
-        left, points = left[kept], points[kept]
+        looked, found = left.size * (end - start), int(np.count_nonzero(hit))
+        left, points = left[~hit], points[~hit]
         start = end
-        if start > ALWAYS and lookups * LOOKUP_NS > found * TREE_NS:  # these cost more than they found
-            tree_ns = left.size * TREE_NS + targets.size * TREE_BUILD_NS
-            if left.size * (flat.size - start) * LOOKUP_NS > tree_ns:
-                break
+        if _tree_is_cheaper(start, looked, found, left.size * (flat.size - start), left.size, targets.size):
+            break
     there[targets] = False
     if left.size:
         distances[left] = _by_tree(points, targets, spacing_mm, shape)
     return distances
+
+
+def _tree_is_cheaper(done: int, looked: int, found: int, to_look: int, points: int, targets: int) -> bool:
+    """Say whether a KD-tree is to find the rest: the last look-ups cost more than what they found would have."""
+    if done <= ALWAYS or looked * LOOKUP_NS <= found * TREE_NS:
+        return False
+    return to_look * LOOKUP_NS > points * TREE_NS + targets * TREE_BUILD_NS
 
 
 def _by_tree(
