@@ -10,10 +10,10 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 
 from medseg.metrics.label_pairs import lay_out
-from medseg.metrics.nearest import REACH, ball, nearest_mm, reach
+from medseg.metrics.nearest import REACH, ball, length_mm, nearest_mm, reach
 from medseg.metrics.surface_areas import surface_areas
 from medseg.metrics.surface_metrics import distance_metrics
-from medseg.metrics.surfaces import Directed, boundary_voxels, surface_elements
+from medseg.metrics.surfaces import Directed, boundary_voxels, distances_by_code, surface_elements
 
 LABELS = (1, 2, 3)
 
@@ -200,3 +200,56 @@ def test_weights_stand_for_repetition():
     for name in ("hd_mm", "assd_mm", "masd_mm", "nsd"):
         assert by_area[name] == pytest.approx(plain[name])
     assert by_area["hd95_mm"] == 4.0  # 95 % of 6 mm² is more than the first 4
+
+
+@pytest.mark.parametrize(
+    ("areas", "wanted_mm"), [((19, 1), 1.0), ((18, 2), 2.0), ((1, 19), 2.0), ((0.5, 9.5), 2.0)]
+)
+def test_the_percentile_by_area_is_the_least_distance_that_the_part_does_not_exceed(areas, wanted_mm):
+    """Where the nearest pieces are 95 % to the last bit, the percentile is theirs, not the next one's."""
+    one = Directed(np.array([1.0, 2.0]), np.array(areas, float))
+    assert distance_metrics(one, Directed(np.zeros(1), np.ones(1)), "area-weighted", {})["hd95_mm"] == wanted_mm
+
+
+@settings(max_examples=100, deadline=None)
+@given(pieces=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 40)), min_size=1, max_size=60))
+def test_the_percentile_by_area_is_that_of_its_definition(pieces):
+    pieces = sorted(pieces)
+    mm, areas = (np.array(column, float) for column in zip(*pieces, strict=True))
+    whole = sum(area for _, area in pieces)
+    by_definition = next(d for d, _ in pieces if 20 * sum(a for other, a in pieces if other <= d) >= 19 * whole)
+    zero = Directed(np.zeros(1), np.ones(1))
+    for ours, theirs in ((Directed(mm, areas), zero), (zero, Directed(mm, areas))):
+        assert distance_metrics(ours, theirs, "area-weighted", {})["hd95_mm"] == by_definition
+
+
+def test_lengths_are_rounded_alike_for_any_order_of_axes():
+    """To the last bit: the same squares summed in another order may end in another digit."""
+    rng = np.random.default_rng(0)
+    offsets, spacing_mm = rng.integers(-9, 10, (1000, 3)), np.array([0.7, 1.3, 2.9])
+    expected = length_mm(offsets, spacing_mm)
+    for axes in itertools.permutations(range(3)):
+        np.testing.assert_array_equal(length_mm(offsets[:, axes], spacing_mm[list(axes)]), expected)
+
+
+@pytest.mark.parametrize("by_area", [False, True])
+@pytest.mark.parametrize("far", [False, True])
+def test_distances_and_their_areas_come_in_one_order_for_any_order_of_axes(by_area, far):
+    """So that sums over them are rounded alike. Far away, they come from a tree and not from look-ups."""
+    rng = np.random.default_rng(1)
+    a, b = np.zeros((2, 40, 14, 12), np.uint8)
+    a[1:9, 2:12, 2:10] = rng.random((8, 10, 8)) < 0.4
+    b[30 if far else 4 :, 3:11, 1:11] = rng.random((10 if far else 36, 8, 10)) < 0.3
+    spacing_mm = (0.7, 1.3, 2.9)
+    found = []
+    for axes in itertools.permutations(range(3)):
+        ours, theirs = (np.asfortranarray(mask.transpose(axes)) for mask in (a, b))
+        turned_mm = [spacing_mm[axis] for axis in axes]
+        pair = lay_out(ours, theirs, [1], tuple(n + 3 for n in reach(turned_mm)))
+        (directed,) = distances_by_code(pair, [pair.codes[1]], turned_mm, by_area=by_area).values()
+        found.append(directed)
+    for directed in found[1:]:
+        for one, first in zip(directed, found[0], strict=True):
+            np.testing.assert_array_equal(one.mm, first.mm)
+            if by_area:
+                np.testing.assert_allclose(one.areas, first.areas, rtol=1e-12)

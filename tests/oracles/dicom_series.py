@@ -11,6 +11,8 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import EnhancedMRImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from medseg.read.volume import Volume
+
 SPACING_MM = (0.7, 1.3, 2.9)  # between columns, rows and slices
 SERIES_SPACING_MM = (2.0, 3.0, 4.0)  # of the fixture `series`
 ORIGIN_LPS_MM = np.array([-31.4, 15.9, 26.5])
@@ -36,6 +38,14 @@ def right_handed() -> list[np.ndarray]:
 def pixels(shape: tuple[int, ...] = (6, 7, 5)) -> np.ndarray:
     """Return an array (column, row, slice) with another number in every voxel."""
     return np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+
+
+def labels_of(volume: Volume, seed: int = 0) -> np.ndarray:
+    """Return random labels 0, 1 and 2, with a slice that has none and one without label 2."""
+    labels = np.random.default_rng(seed).integers(0, 3, volume.array.shape).astype(np.uint8)
+    labels[:, :, 1] = 0
+    labels[:, :, 2][labels[:, :, 2] == 2] = 0
+    return labels
 
 
 def write_series(

@@ -1,66 +1,17 @@
 """What goes wrong with DICOM series: told apart, left out or refused by name, never placed wrongly."""
 
-import copy
 import logging
 import shutil
 
 import numpy as np
 import pydicom
 import pytest
+from oracles.dicom_files import code_of, copy_of, edit, files, next_key
 from oracles.dicom_series import SERIES_SPACING_MM
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import (
-    BasicTextSRStorage,
-    EnhancedMRImageStorage,
-    ExplicitVRLittleEndian,
-    GrayscaleSoftcopyPresentationStateStorage,
-    RTDoseStorage,
-    SecondaryCaptureImageStorage,
-    generate_uid,
-)
 
 from medseg import InputError, read_study, read_volume
 from medseg.preprocess.keys import IMAGE
 from medseg.read.monai_reader import LoadStudyd
-from medseg.read.study import scan
-
-
-def next_key(fields):
-    """Name a parameter by its first key."""
-    return next(iter(fields))
-
-
-def edit(file, **fields):
-    ds = pydicom.dcmread(file)
-    for name, value in fields.items():
-        setattr(ds, name, value)
-    ds.save_as(file)
-
-
-def files(series):
-    return sorted(series.iterdir())
-
-
-def copy_of(file, name, **fields):
-    """A copy with an instance UID of its own and these fields changed."""
-    target = file.parent / name
-    shutil.copy(file, target)
-    edit(target, **{"SOPInstanceUID": generate_uid(), **fields})
-    return target
-
-
-def code_of(path) -> str:
-    with pytest.raises(InputError) as caught:
-        read_study(path)
-    assert str(path) in str(caught.value)
-    with pytest.raises(InputError) as by_volume:
-        read_volume(path)
-    assert by_volume.value.code == caught.value.code
-    assert {finding.verdict for finding in scan(path)} <= {"refused", "skipped"}
-    return caught.value.code
-
-
-# --- geometry that is refused ---------------------------------------------------------------------------------
 
 
 def test_a_missing_slice_is_refused_by_every_way_in(series):
@@ -130,9 +81,6 @@ def test_a_single_slice_says_so(series):
     volume = read_volume(series)
     assert volume.codes == ("GEOMETRY_SINGLE_SLICE",)
     np.testing.assert_allclose(volume.spacing_mm, SERIES_SPACING_MM)
-
-
-# --- several volumes ------------------------------------------------------------------------------------------
 
 
 def test_identical_slices_are_dropped_and_said(series, image):
@@ -256,158 +204,6 @@ def test_a_refused_series_is_no_reason_to_take_another(series, tmp_path, caplog)
     with caplog.at_level(logging.WARNING):
         assert len(read_study(tmp_path)) == 1
     assert "GEOMETRY_MISSING_SLICE" in caplog.text
-
-
-# --- what is not a volume -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sop_class", "code"),
-    [
-        (SecondaryCaptureImageStorage, "DICOM_SECONDARY_CAPTURE"),
-        (BasicTextSRStorage, "DICOM_NOT_AN_IMAGE"),
-        (RTDoseStorage, "DICOM_NOT_AN_IMAGE"),
-        (GrayscaleSoftcopyPresentationStateStorage, "DICOM_NOT_AN_IMAGE"),
-    ],
-)
-def test_other_objects_are_skipped_with_the_reason(series, image, sop_class, code):
-    copy_of(files(series)[0], "other.dcm", SOPClassUID=sop_class, SeriesInstanceUID="1.2.3")
-    np.testing.assert_array_equal(read_volume(series).array, image)
-    assert [(f.verdict, f.codes) for f in scan(series)] == [("ok", ()), ("skipped", (code,))]
-    assert code_of(series / "other.dcm") == code
-
-
-def test_damaged_files_refuse_what_they_belong_to(series):
-    whole = files(series)[2].read_bytes()
-    for cut in (len(whole) - 10, len(whole) - 84, 500):
-        files(series)[2].write_bytes(whole[:cut])
-        assert code_of(series) in ("FILE_TRUNCATED", "FILE_UNREADABLE")
-    files(series)[2].write_bytes(b"not DICOM at all")
-    with pytest.raises(InputError, match="FILE_UNREADABLE"):
-        read_volume(series)
-    files(series)[2].rename(series / "README")
-    assert code_of(series) == "GEOMETRY_MISSING_SLICE"
-
-
-def test_what_is_tolerated_is_said(series, image):
-    for file in files(series):
-        edit(file, PhotometricInterpretation="MONOCHROME1", BurnedInAnnotation="YES", RescaleSlope="0")
-    volume = read_volume(series)
-    assert set(volume.codes) == {"DICOM_MONOCHROME1", "DICOM_BURNED_IN_ANNOTATION", "IMAGE_NO_SCALING"}
-    np.testing.assert_array_equal(volume.array, image)
-
-
-def test_a_constant_series_is_read_and_said(series):
-    for file in files(series):
-        edit(file, PixelData=bytes(84))
-    assert read_volume(series).codes == ("IMAGE_CONSTANT",)
-
-
-def test_a_claim_beyond_memory_is_refused(series):
-    for file in files(series):
-        edit(file, Rows=65535, Columns=65535, BitsAllocated=8, BitsStored=8, HighBit=7)
-    assert code_of(series) == "FILE_TRUNCATED"
-
-
-# --- DICOMDIR and multi-frame ---------------------------------------------------------------------------------
-
-
-def write_dicomdir(folder, paths):
-    ds = Dataset()
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
-    ds.file_meta.MediaStorageSOPInstanceUID = generate_uid()
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.DirectoryRecordSequence = []
-    with pydicom.config.disable_value_validation():  # names as no medium may have them
-        for parts in paths:
-            record = Dataset()
-            record.DirectoryRecordType, record.ReferencedFileID = "IMAGE", parts
-            ds.DirectoryRecordSequence.append(record)
-        pydicom.dcmwrite(folder / "DICOMDIR", ds, enforce_file_format=True)
-
-
-def test_dicomdir_is_followed_within_its_folder(series, tmp_path, image):
-    write_dicomdir(tmp_path, [["series", file.name] for file in files(series)])
-    np.testing.assert_array_equal(read_volume(tmp_path / "DICOMDIR").array, image)
-    np.testing.assert_array_equal(read_volume(tmp_path).array, image)
-
-
-@pytest.mark.parametrize("parts", [["..", "outside", "001.dcm"], ["/etc/passwd"], ["series", "..", "..", "x"]])
-def test_dicomdir_leads_nowhere_else(series, tmp_path, parts):
-    write_dicomdir(series, [[file.name] for file in files(series)])
-    shutil.copytree(series, tmp_path / "outside")
-    write_dicomdir(series, [parts])
-    assert code_of(series / "DICOMDIR") == "DICOM_OUTSIDE_ROOT"
-
-
-@pytest.fixture
-def multiframe(series, tmp_path):
-    """The series as one enhanced MR object, frames in another order, each with its own slope."""
-    headers = [pydicom.dcmread(file) for file in files(series)]
-    ds = copy.deepcopy(headers[0])
-    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness"):
-        del ds[keyword]
-    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
-    ds.NumberOfFrames = len(headers)
-    shared, orientation, measures = Dataset(), Dataset(), Dataset()
-    orientation.ImageOrientationPatient = headers[0].ImageOrientationPatient
-    measures.PixelSpacing, measures.SliceThickness = headers[0].PixelSpacing, headers[0].SliceThickness
-    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [orientation], [measures]
-    ds.SharedFunctionalGroupsSequence = [shared]
-    ds.PerFrameFunctionalGroupsSequence, pixels = [], []
-    for n in (3, 0, 4, 1, 2):
-        frame, position, values = Dataset(), Dataset(), Dataset()
-        position.ImagePositionPatient = headers[n].ImagePositionPatient
-        values.RescaleSlope, values.RescaleIntercept, values.RescaleType = 1 + n, 10, "US"
-        frame.PlanePositionSequence, frame.PixelValueTransformationSequence = [position], [values]
-        ds.PerFrameFunctionalGroupsSequence.append(frame)
-        pixels.append(headers[n].PixelData)
-    ds.PixelData = b"".join(pixels)
-    path = tmp_path / "multi" / "frame.dcm"
-    path.parent.mkdir()
-    ds.save_as(path)
-    return path
-
-
-def test_enhanced_multi_frame(multiframe, series, image):
-    volume, plain = read_volume(multiframe), read_volume(series)
-    np.testing.assert_array_equal(volume.array, image * np.arange(1, 6) + 10.0)
-    np.testing.assert_allclose(volume.affine, plain.affine)
-    assert volume.frames == (2, 4, 5, 1, 3)
-
-
-@pytest.mark.parametrize(
-    "told_by", [{"TemporalPositionIndex": (1, 2)}, {"DimensionIndexValues": ([1, 1], [1, 2])}], ids=next_key
-)
-def test_time_points_of_a_multi_frame_file_are_split(multiframe, image, told_by):
-    ((keyword, values),) = told_by.items()
-    ds = pydicom.dcmread(multiframe)
-    second = copy.deepcopy(list(ds.PerFrameFunctionalGroupsSequence))
-    for value, groups in zip(values, (ds.PerFrameFunctionalGroupsSequence, second), strict=True):
-        for frame in groups:
-            content = Dataset()
-            setattr(content, keyword, value)
-            frame.FrameContentSequence = [content]
-    ds.PerFrameFunctionalGroupsSequence.extend(second)
-    ds.PixelData, ds.NumberOfFrames = ds.PixelData + bytes(len(ds.PixelData)), 10
-    ds.save_as(multiframe)
-    first, black = sorted(read_study(multiframe), key=lambda volume: -volume.array.max())
-    np.testing.assert_array_equal(first.array, image * np.arange(1, 6) + 10.0)
-    assert (black.array == 10).all()
-    assert set(first.codes) == {"DICOM_SPLIT"}
-
-
-def test_multi_frame_without_places_is_refused(multiframe):
-    edit(multiframe, NumberOfFrames=4)
-    assert code_of(multiframe) == "DICOM_MULTIFRAME"
-    ds = pydicom.dcmread(multiframe)
-    del ds.PerFrameFunctionalGroupsSequence
-    ds.save_as(multiframe)
-    assert code_of(multiframe) == "DICOM_MULTIFRAME"
-
-
-# --- copies ---------------------------------------------------------------------------------------------------
 
 
 def multi_band(series):
