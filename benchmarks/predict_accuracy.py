@@ -71,19 +71,21 @@ def main() -> None:
         if not (bundle / "models" / "model.pt").is_file():
             continue
         metadata = read_metadata(bundle)
-        numbers = metadata["medseg"]
+        numbers = metadata.values["medseg"]
         labels = list(range(1, numbers["network"]["labels"]))
         model = open_model(bundle, device="cpu")
         half = window_inferer(patch_size=numbers["patch_size"], overlap=0.5, adapt=False)
         agreement, same, ours, at_half = [], True, [], []
         for case in cases:
             reference = read_volume(case["label"]).array
-            image = preprocess(read_volume(case["image"]), model.preprocessing)[IMAGE]
-            found = label_image(image, model.network, model.inferer)[0]
-            same &= np.array_equal(found, label_image(image, model.network, model.inferer)[0])
-            agreement += dice(found, monai_labels(image, model.network, numbers), labels)
+            image = preprocess(read_volume(case["image"]), model.pipeline.preprocessing)[IMAGE]
+            found = label_image(image, model.pipeline.network, model.pipeline.inferer).labels
+            same &= np.array_equal(
+                found, label_image(image, model.pipeline.network, model.pipeline.inferer).labels
+            )
+            agreement += dice(found, monai_labels(image, model.pipeline.network, numbers), labels)
             ours += dice(found, reference, labels)
-            at_half += dice(label_image(image, model.network, half)[0], reference, labels)
+            at_half += dice(label_image(image, model.pipeline.network, half).labels, reference, labels)
         means = [statistics.mean(values) for values in (ours, at_half)]
         by_label = [f"{statistics.mean(agreement[n :: len(labels)]):.5f}" for n in range(len(labels))]
         print(f"| {bundle.name} | {len(cases)} | {', '.join(by_label)} | {min(agreement):.5f} | {same} | ", end="")

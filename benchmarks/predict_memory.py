@@ -51,18 +51,18 @@ def main() -> None:
     inferer = window_inferer(patch_size=[arguments.window] * 3, overlap=arguments.overlap, adapt=arguments.adapt)
     image = image_of(arguments.shape)
     before, start_s = peak_mib(), time.perf_counter()
-    labels, _, facts = label_image(image, network, inferer, budget_mib=arguments.budget_mib)
+    done = label_image(image, network, inferer, budget_mib=arguments.budget_mib)
     elapsed_s = time.perf_counter() - start_s
-    peak, predicted = peak_mib(), facts["memory"]["predicted_mib"]
+    peak, predicted = peak_mib(), done.memory.predicted_mib
     grid = "×".join(map(str, image.shape[1:]))
     whole_gib = arguments.classes * image.shape[1:].numel() * np.array([4, 2]) / 2**30
     native_gib = arguments.classes * np.prod(arguments.shape) * 4 / 2**30
-    print(f"{machine('medseg', 'torch')}, {torch.get_num_threads()} threads; {facts['memory']['way']}")
+    print(f"{machine('medseg', 'torch')}, {torch.get_num_threads()} threads; {done.memory.way}")
     print(f"{arguments.classes} classes, native {'×'.join(map(str, arguments.shape))}, network's grid {grid}")
     print(f"before {before:.0f} MiB; peak {peak:.0f} MiB; predicted {predicted} MiB ({peak / predicted - 1:+.1%})")
     print(f"whole tensor on the network's grid: {whole_gib[0]:.1f} GiB (float16 {whole_gib[1]:.1f})")
     print(f"on the native grid: {native_gib:.1f} GiB")
-    print(f"{elapsed_s:.0f} s; {len(np.unique(labels))} labels found")
+    print(f"{elapsed_s:.0f} s; {len(np.unique(done.labels))} labels found")
 
 
 if __name__ == "__main__":

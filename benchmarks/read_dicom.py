@@ -10,6 +10,7 @@ import argparse
 import tempfile
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +79,10 @@ def main() -> None:
         readers: dict[str, Callable[[], object]] = {
             "medseg.read_study": lambda: medseg.read_study(folder),
             "MONAI PydicomReader": lambda: LoadImage(reader="PydicomReader")(folder),
-            "MONAI ITKReader": lambda: LoadImage(reader="ITKReader")(folder),
             "SimpleITK ImageSeriesReader": lambda: sitk_read(folder),
         }
+        if find_spec("itk"):
+            readers["MONAI ITKReader"] = lambda: LoadImage(reader="ITKReader")(folder)
         took = medians(readers, args.runs)
         print(f"{args.slices} slices of {args.size}×{args.size}, median of {args.runs} runs in turn")
         print(f"{machine('medseg', 'monai', 'pydicom', 'SimpleITK', 'itk')}\n")

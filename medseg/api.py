@@ -105,7 +105,9 @@ def predict(
         overrides["formats"] = [formats] if isinstance(formats, str) else list(formats)
     overrides["output_dir"] = str(output)
     finished = records_if_finished(bundle, overrides)
-    return run_bundle(bundle, "inference", **overrides) if finished is None else finished
+    if finished is not None:
+        return [record.as_json() for record in finished]
+    return run_bundle(bundle, "inference", **overrides)
 
 
 def evaluate(
@@ -164,20 +166,14 @@ def evaluate(
         `LABEL_NOT_INTEGER`, `LABEL_UNKNOWN_ID`, `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`, `PROBABILITIES_MISSING`,
         and what finding and reading refuse.
     """
-    from medseg.evaluation import evaluate_folders
+    from medseg.evaluation import Options, evaluate_folders
 
     return evaluate_folders(
         predictions,
         references,
         output,
-        bundle=bundle,
+        Options(bundle, metrics, hd95, tolerance_mm, resample, groups, show),
         compare_with=compare_with,
-        metrics=metrics,
-        hd95=hd95,
-        tolerance_mm=tolerance_mm,
-        resample=resample,
-        groups=groups,
-        show=show,
     )
 
 

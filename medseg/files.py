@@ -150,7 +150,7 @@ def _refusals(path: Path) -> Iterator[None]:
             raise
         reason = os.strerror(number)
         if number in NO_SPACE:
-            raise InputError("OUTPUT_NO_SPACE", f"{path} cannot be written: {reason}; free some") from error
+            raise InputError("OUTPUT_NO_SPACE", f"{path} cannot be written: {reason}; free disk space") from error
         raise InputError("OUTPUT_UNWRITABLE", f"{path} cannot be written: {reason}") from error
 
 

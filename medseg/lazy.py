@@ -15,7 +15,7 @@ def lazy_names(room: str, files: Mapping[str, str]) -> Callable[[str], Any]:
     room
         The package's name.
     files
-        Of each name, the file of the room that it is in.
+        For each name, the file of the room that defines it.
     """
 
     def get(name: str) -> Any:

@@ -57,7 +57,7 @@ def weights(tmp_path_factory) -> Path:
     from medseg.networks.residual_unet import unet
 
     torch.manual_seed(0)
-    numbers = read_metadata(BUNDLES / "hippocampus_mr_unet3d")["medseg"]
+    numbers = read_metadata(BUNDLES / "hippocampus_mr_unet3d").values["medseg"]
     path = tmp_path_factory.mktemp("weights") / "random.pt"
     torch.save(unet(patch_size=numbers["patch_size"], **numbers["network"]).state_dict(), path)
     return path

@@ -101,13 +101,13 @@ def test_shipped_weights_are_a_small_plain_state_dict(name):
 def test_shipped_weights_find_the_hippocampus(name, real_data, tmp_path):
     """A few test cases stand for the table in the bundle's README, which has all of them."""
     cases = package.cases.find_cases(real_data / "Task04_Hippocampus", labelled=True)
-    numbers = package.bundle.read_metadata(BUNDLES / name)["medseg"]
+    numbers = package.bundle.read_metadata(BUNDLES / name).values["medseg"]
     split = package.cases.split_cases(cases, **numbers["split"])
     summary = package.evaluation.evaluate_bundle(
         BUNDLES / name,
         package.cases.choose_cases(cases, {"test": split["test"][:6]}, "test"),
         tmp_path,
-        device="cpu",
+        prediction={"device": "cpu"},
     )
     assert summary["mean"]["dice"]["mean"] > 0.84
     assert summary["mean"]["hd95_mm"]["mean"] < 2.5

@@ -57,3 +57,14 @@ def test_a_rename_is_synced_to_its_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", note)
     write_csv(tmp_path / "a.csv", [{"a": 1}])
     assert synced == [False] + [True] * (os.name != "nt")
+
+
+def test_parts_of_the_dead_are_swept_and_those_of_the_living_are_not(tmp_path):
+    from medseg.files import atomic, sweep
+
+    (tmp_path / ".part-0000-dead.nii.gz").write_bytes(b"half")
+    with atomic(tmp_path / "living") as part:
+        part.write_text("all of it")
+        sweep(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == [part.name]
+    assert (tmp_path / "living").read_text() == "all of it"

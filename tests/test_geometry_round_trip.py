@@ -11,9 +11,10 @@ from oracles.dicom_series import SPACING_MM, right_handed, rotation, write_serie
 from project import BUNDLES
 
 from medseg import read_volume
-from medseg.infer.postprocess import to_native_labels
-from medseg.prediction.run import predict_cases
-from medseg.preprocess.pipeline import preprocessing
+from medseg.infer import to_native_labels
+from medseg.prediction import Pipeline, Resources, origin_of, predict_cases
+from medseg.preprocess import preprocessing
+from medseg.write import OutputFormats
 
 BUNDLE = BUNDLES / "spleen_ct_unet3d"
 SHAPE = (9, 7, 5)
@@ -33,22 +34,18 @@ class PassOn(torch.nn.Module):
         return torch.cat([-image, image], dim=1)
 
 
-def predict(images, folder, tmp_path, **how):
+def predict(images, folder, tmp_path, formats=("nifti",), **steps):
     """Run the batch prediction, as a bundle does, and check that all is done."""
-    steps = preprocessing(intensity=CT, patch_size=[8, 8, 8], **how.pop("preprocessing", {}))
+    before = preprocessing(intensity=CT, patch_size=[8, 8, 8], **steps)
     weights = tmp_path / "weights"
     weights.write_bytes(b"none")
     records = predict_cases(
         [{"id": name, "image": str(path)} for name, path in images.items()],
         folder,
-        preprocessing=steps,
-        network=PassOn(),
-        inferer=lambda inputs, network: network(inputs),
-        postprocessing=to_native_labels(steps),
-        device="cpu",
-        bundle=BUNDLE,
-        weights=weights,
-        **how,
+        pipeline=Pipeline(before, PassOn(), lambda inputs, network: network(inputs), to_native_labels()),
+        origin=origin_of(BUNDLE, weights, (), config_sha256=""),
+        formats=OutputFormats(formats),
+        resources=Resources(device="cpu"),
     )
     assert [(record["status"], record["message"]) for record in records] == [("done", "")] * len(images)
     return records
@@ -128,7 +125,7 @@ def test_resampling_keeps_a_blob_where_it_is(tmp_path):
         affine[:3, :3] = OBLIQUE @ axes * (0.9, 1.1, 1.7)
         images[f"blob_{n}"] = tmp_path / f"blob_{n}.nii.gz"
         nibabel.save(nibabel.Nifti1Image(values, affine), images[f"blob_{n}"])
-    predict(images, tmp_path / "out", tmp_path, preprocessing={"spacing_mm": [1.2, 1.0, 1.4]})
+    predict(images, tmp_path / "out", tmp_path, spacing_mm=[1.2, 1.0, 1.4])
     for name in images:
         found = np.asarray(nibabel.load(tmp_path / f"out/{name}.nii.gz").dataobj)
         wrong = (found > 0) != (values > 0)

@@ -3,22 +3,27 @@
 Labels have their names, SNOMED CT codes and colours from a bundle's metadata (`segments`).
 """
 
-from medseg.bundle.metadata import META, label_names, read_metadata
-from medseg.bundle.open import begin, config_file, root, run_bundle
-from medseg.bundle.overrides import check_overrides
-from medseg.bundle.segments import ANATOMICAL_STRUCTURE, Segment, segments_of
-from medseg.bundle.weights import load_model, load_weights
+from medseg.bundle.metadata import Metadata, read_metadata
+from medseg.bundle.open import Config, NotPlain, open_config
+from medseg.bundle.overrides import is_expression
+from medseg.bundle.run import begin, config_sha256, root, run_bundle
+from medseg.bundle.segments import ANATOMICAL_STRUCTURE, Segment, label_colours, segments_of
+from medseg.bundle.weights import check_weights, load_model, load_weights
 
 __all__ = [
     "ANATOMICAL_STRUCTURE",
-    "META",
+    "Config",
+    "Metadata",
+    "NotPlain",
     "Segment",
     "begin",
-    "check_overrides",
-    "config_file",
-    "label_names",
+    "check_weights",
+    "config_sha256",
+    "is_expression",
+    "label_colours",
     "load_model",
     "load_weights",
+    "open_config",
     "read_metadata",
     "root",
     "run_bundle",

@@ -4,28 +4,67 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from medseg.errors import InputError
 
-if TYPE_CHECKING:
-    pass
+META = "_meta_"  # MONAI's name for the metadata in a config
 
 
-META = "_meta_"
+@dataclass(frozen=True)
+class Metadata:
+    """What medseg reads of a bundle's metadata; ``docs/reference/metadata.md`` has every key.
+
+    Attributes
+    ----------
+    values
+        The file's content.
+    """
+
+    values: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.values["name"]
+
+    @property
+    def version(self) -> str:
+        return self.values["version"]
+
+    @property
+    def task(self) -> str:
+        """What is segmented, in words; empty where the file does not say."""
+        return self.values.get("task", "")
+
+    @property
+    def label_names(self) -> dict[int, str]:
+        """The names of the labels by id, background left out."""
+        channels = self.values["network_data_format"]["outputs"]["pred"]["channel_def"]
+        return {int(i): name for i, name in channels.items() if int(i) != 0}
+
+    @property
+    def spatial_dims(self) -> int:
+        """3, or 2 for a network that goes slice by slice."""
+        return self.values["medseg"]["network"]["spatial_dims"]
+
+    @property
+    def segment_entries(self) -> Mapping[str, Any]:
+        """Codes and colours by label id, as they stand in the file; see `medseg.bundle.segments_of`."""
+        return self.values.get("medseg", {}).get("segments", {})
 
 
-def read_metadata(bundle: str | Path) -> dict[str, Any]:
-    """Return a bundle's ``configs/metadata.json``."""
+def read_metadata(bundle: str | Path) -> Metadata:
+    """Return a bundle's metadata.
+
+    Raises
+    ------
+    InputError
+        `BUNDLE_MISSING`: no readable ``configs/metadata.json``.
+    """
     path = Path(bundle) / "configs" / "metadata.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return Metadata(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise InputError("BUNDLE_MISSING", f"{bundle} is no bundle: {path} cannot be read ({error})") from error
-
-
-def label_names(metadata: Mapping[str, Any]) -> dict[int, str]:
-    """Return the label ids of a bundle and their names, background left out."""
-    channels = metadata["network_data_format"]["outputs"]["pred"]["channel_def"]
-    return {int(i): name for i, name in channels.items() if int(i) != 0}

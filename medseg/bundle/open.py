@@ -1,27 +1,82 @@
-"""Open and run a bundle's configs, so that the command line, MONAI's own and Python do the same thing."""
+"""A bundle's config for one job, opened in one way for all: run by MONAI, kept in memory, or only asked. Light."""
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medseg.errors import InputError, cause_of, exit_cleanly
+from medseg.bundle.metadata import META, Metadata, read_metadata
+from medseg.bundle.overrides import apply_overrides, follow, is_expression
+from medseg.errors import InputError
 
 if TYPE_CHECKING:
-    pass
-
-from medseg.bundle.overrides import check_overrides
+    from monai.bundle import ConfigParser
 
 CONFIG_OF = {"training": "train", "inference": "inference", "evaluating": "evaluate"}
+# What makes the labels; the rest of ``inference.json`` says of which cases, where to, and how fast
+RECIPE = ("network_def", "network", "preprocessing", "inferer", "postprocessing")
 
 
-def run_bundle(bundle: str | Path, job: str, **overrides: Any) -> Any:
-    """Run `job` of a bundle in this process, as ``python -m monai.bundle run JOB`` does, and return its result.
+@dataclass(frozen=True)
+class Config:
+    """A bundle's config for a job, its overrides in it and nothing of it run.
+
+    Attributes
+    ----------
+    file
+        ``BUNDLE/configs/<job's file>.json``, absolute.
+    values
+        The config by id, expressions as text, the metadata under ``_meta_``.
+    """
+
+    file: Path
+    values: Mapping[str, Any]
+
+    @property
+    def root(self) -> Path:
+        """The bundle's folder."""
+        return self.file.parent.parent
+
+    @property
+    def metadata(self) -> Metadata:
+        return Metadata(self.values[META])
+
+    def plain(self, key: str) -> Any:
+        """Return a value with its references followed; a value in a section by ``section::key``.
+
+        Raises
+        ------
+        NotPlain
+            Something in it has to be computed, which takes MONAI.
+        """
+        value = follow(self.values, f"@{key}")
+        if is_expression(value):
+            raise NotPlain(key)
+        return value
+
+    def sha256(self, settings: Any) -> str:
+        """Return the hash of what makes the labels: the sections of `RECIPE`, and `settings`, resolved."""
+        sections = {key: self.values.get(key) for key in RECIPE}
+        text = json.dumps({"settings": settings, **sections}, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def parser(self) -> ConfigParser:
+        """Return MONAI's parser of this config."""
+        from monai.bundle import ConfigParser
+
+        return ConfigParser({**self.values, "bundle_root": str(self.root)})
+
+
+class NotPlain(Exception):
+    """A config value is an expression."""
+
+
+def open_config(bundle: str | Path, job: str, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Open the config that does `job`.
 
     Parameters
     ----------
@@ -30,77 +85,32 @@ def run_bundle(bundle: str | Path, job: str, **overrides: Any) -> Any:
     job
         ``"training"``, ``"inference"`` or ``"evaluating"``.
     overrides
-        Config values by id, such as ``max_epochs=3`` or ``**{"optimizer#weight_decay": 0.1}``.
+        Values by id, such as ``{"max_epochs": 3, "optimizer#weight_decay": 0.1}``.
 
     Raises
     ------
     InputError
-        `BUNDLE_MISSING`, `CONFIG_UNKNOWN_KEY`, and whatever the job refuses.
+        `BUNDLE_MISSING`; `CONFIG_UNKNOWN_KEY`, `CONFIG_BAD_VALUE`: an override that the config cannot take.
     """
-    from monai.bundle import create_workflow
-
-    config = config_file(bundle, job)
-    check_overrides([config], overrides)
-    overrides = {key: "$None" if value is None else value for key, value in overrides.items()}  # MONAI drops None
-    try:
-        with _quiet():
-            workflow = create_workflow(config_file=str(config), logging_file=False, run_id=job, **overrides)
-        result = workflow.run()  # `finalize` only turns failures into an exit status, for the command line
-    except Exception as error:  # MONAI wraps what a config raises; callers get the cause
-        found = cause_of(error)
-        if found is None or found is error:
-            raise
-        raise found from None
-    return result[-1]
+    file = Path(bundle).expanduser().resolve() / "configs" / f"{CONFIG_OF[job]}.json"
+    if not file.is_file():
+        raise InputError("BUNDLE_MISSING", f"{bundle} is no bundle that does {job}: it has no configs/{file.name}")
+    return open_files([file], overrides or {})
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MONAI from reporting to medseg's users how it opens the config that medseg gave it."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*GHSA-873f-pvrv-4x83.*")
-            yield
-    finally:
-        logging.disable(before)
+def open_files(files: Sequence[Path], overrides: Mapping[str, Any]) -> Config:
+    """Open one config, or several of one folder as MONAI merges them, the last one's values on top.
 
-
-def config_file(bundle: str | Path, job: str) -> Path:
-    """Return the path of the config that does `job`."""
-    path = Path(bundle).expanduser().resolve() / "configs" / f"{CONFIG_OF[job]}.json"
-    if not path.is_file():
-        raise InputError("BUNDLE_MISSING", f"{bundle} is no bundle that does {job}: it has no configs/{path.name}")
-    return path
-
-
-def begin() -> None:
-    """Check the call of the config that runs this; the first step of every config's ``initialize``.
-
-    MONAI takes a mistyped override for a new config item and ignores it: here it is refused, before
-    anything is read or written.
+    Raises
+    ------
+    InputError
+        As `open_config`.
     """
-    exit_cleanly()
-    call = _calling_workflow()
-    if call is not None:
-        check_overrides(call["config_file"], call["_args"])
-
-
-def root() -> str:
-    """Return the absolute path of the bundle whose config is being run, wherever it was started from."""
-    from monai.bundle import ConfigWorkflow
-
-    for frame in inspect.stack():
-        workflow = frame.frame.f_locals.get("self")
-        if isinstance(workflow, ConfigWorkflow):
-            return str(Path(workflow.config_root_path).resolve().parent)
-    return str(Path.cwd())
-
-
-def _calling_workflow() -> Mapping[str, Any] | None:
-    """Return the arguments of the `monai.bundle` call in progress: MONAI hands configs no reference to it."""
-    for frame in inspect.stack():
-        if frame.function == "create_workflow" and frame.frame.f_globals["__name__"].startswith("monai.bundle"):
-            return frame.frame.f_locals
-    return None
+    values: dict[str, Any] = {}
+    for file in files:
+        try:
+            values |= json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError("BUNDLE_MISSING", f"{file} is no config that can be read ({error})") from error
+    values[META] = read_metadata(files[0].parent.parent).values
+    return Config(files[0], apply_overrides(values, overrides, files[0].name))

@@ -1,45 +1,91 @@
-"""Config values given on top of a config: those that no config has are refused."""
+"""Config values given on top of a config: checked against what the config holds, then put into it."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
 
+from medseg.bundle.metadata import META
 from medseg.errors import InputError
 
-if TYPE_CHECKING:
-    pass
+# Of `monai.bundle run` and `create_workflow` themselves, not of a config
+MONAI_ARGUMENTS = {
+    *("run_id", "init_id", "final_id", "config_file", "meta_file", "logging_file", "args_file"),
+    *("tracking", "workflow_name", "workflow_type", "properties_path"),
+}
+EXPRESSIONS = ("$", "@", "%")  # what MONAI computes: text that begins so
 
-from medseg.bundle.metadata import META, read_metadata
 
-MONAI_ARGUMENTS = {"meta_file", "logging_file", "init_id", "run_id", "final_id", "tracking", "workflow_name"}
+def is_expression(value: Any) -> bool:
+    """Say whether MONAI would compute a value, or one inside it."""
+    if isinstance(value, (list, tuple, dict)):
+        return any(map(is_expression, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and value.startswith(EXPRESSIONS)
 
 
-def check_overrides(configs: str | Path | Sequence[str | Path], overrides: Mapping[str, Any]) -> None:
-    """Refuse an override that no config or metadata has, or whose value is of another kind.
+def apply_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a config with `overrides` in it.
+
+    Parameters
+    ----------
+    values
+        A config by id, the metadata under ``_meta_``.
+    overrides
+        Values by id; an id inside another is written with ``::`` or ``#``.
+    name
+        Of the config's file, for messages.
 
     Raises
     ------
     InputError
-        `CONFIG_UNKNOWN_KEY` with the nearest known key; `CONFIG_BAD_VALUE`.
+        `CONFIG_UNKNOWN_KEY` with the nearest known key: MONAI would take it for a new item and ignore it.
+        `CONFIG_BAD_VALUE`: text in the place of a number.
     """
-    from monai.bundle import ConfigParser
-
-    files = [Path(file).resolve() for file in ([configs] if isinstance(configs, (str, Path)) else configs)]
-    known = {META: read_metadata(files[0].parent.parent), **ConfigParser.load_config_files(files)}
+    changed = deepcopy(dict(values))
     for key, value in overrides.items():
         if key in MONAI_ARGUMENTS:
             continue
-        place: Any = known
-        for part in key.replace("::", "#").removeprefix("+").split("#"):
+        place: Any = changed
+        parts = list(_parts(key))
+        for depth, part in enumerate(parts):
             names = list(place) if isinstance(place, dict) else list(map(str, range(_length(place))))
             if part not in names:
-                raise _unknown_key(key, part, names, files)
-            place = place[part] if isinstance(place, dict) else place[int(part)]
-        if _is_number(place) and isinstance(value, str) and not value.startswith(("$", "@", "%")):
-            raise InputError("CONFIG_BAD_VALUE", f"--{key} {value!r}: a number such as {place} is needed")
+                raise _unknown_key(key, part, names, name)
+            index = part if isinstance(place, dict) else int(part)
+            if depth < len(parts) - 1:
+                place = place[index]
+        before = follow(values, place[index])
+        if _is_number(before) and isinstance(value, str) and not is_expression(value):
+            raise InputError("CONFIG_BAD_VALUE", f"--{key} {value!r}: a number such as {before} is needed")
+        place[index] = value
+    return changed
+
+
+def follow(values: Mapping[str, Any], value: Any) -> Any:
+    """Return the plain value that a reference such as ``@_meta_::medseg::patch_size`` leads to.
+
+    What is an expression, or leads to one, is returned as it is.
+    """
+    seen = set()
+    while isinstance(value, str) and value.startswith("@") and value not in seen:
+        seen.add(value)
+        place: Any = values
+        for part in _parts(value[1:]):
+            if not isinstance(place, dict) or part not in place:
+                return value
+            place = place[part]
+        value = place
+    if isinstance(value, dict):
+        return {key: follow(values, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [follow(values, item) for item in value]
+    return value
+
+
+def _parts(key: str) -> Iterator[str]:
+    yield from key.removeprefix("+").replace("::", "#").split("#")
 
 
 def _length(value: Any) -> int:
@@ -50,8 +96,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _unknown_key(key: str, part: str, names: list[str], files: list[Path]) -> InputError:
+def _unknown_key(key: str, part: str, names: list[str], file: str) -> InputError:
     settable = [name for name in names if name not in (META, "imports", "initialize", "run", "finalize")]
     near = difflib.get_close_matches(part, settable, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(settable))}"
-    return InputError("CONFIG_UNKNOWN_KEY", f"--{key}: {files[0].name} has no {part!r}; {hint}")
+    return InputError("CONFIG_UNKNOWN_KEY", f"--{key}: {file} has no {part!r}; {hint}")

@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     import torch
 
 
+def check_weights(path: str | Path) -> Path:
+    """Return the path of a checkpoint, or refuse one that is not there.
+
+    Raises
+    ------
+    InputError
+        `WEIGHTS_MISSING`.
+    """
+    if not Path(path).is_file():
+        raise InputError(
+            "WEIGHTS_MISSING",
+            f"{path} does not exist; train the bundle and give --weights OUTPUT_DIR/models/best.pt",
+        )
+    return Path(path)
+
+
 def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     """Fill `network` from a state dict or from a training checkpoint, and return it in evaluation mode.
 
@@ -25,12 +41,7 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     """
     import torch
 
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(
-            "WEIGHTS_MISSING",
-            f"{path} does not exist; train the bundle and give --weights OUTPUT_DIR/models/best.pt",
-        )
+    path = check_weights(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what the broken bytes led it to
@@ -54,7 +65,7 @@ def load_model(
     Raises
     ------
     InputError
-        As `load_weights`; `CONFIG_BAD_VALUE`: an axis that the network has not.
+        As `load_weights`; `CONFIG_BAD_VALUE`: an axis that the network does not have.
     """
     from medseg.networks import Ensemble, spatial_dims_of
 
@@ -63,7 +74,8 @@ def load_model(
     if not paths or len(set(mirror_axes)) < len(mirror_axes) or not set(mirror_axes) <= set(range(dims)):
         raise InputError(
             "CONFIG_BAD_VALUE",
-            f"weights {paths}, mirror_axes {list(mirror_axes)}: a file or more, different axes of 0 to {dims - 1}",
+            f"weights {paths}, mirror_axes {list(mirror_axes)}: give at least one file, and each axis from 0 to "
+            f"{dims - 1} at most once",
         )
     if len(paths) == 1 and not mirror_axes:
         return load_weights(network, paths[0])

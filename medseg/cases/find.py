@@ -10,8 +10,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from medseg.errors import InputError
-from medseg.errors.listing import some
+from medseg.errors import InputError, some
 from medseg.read import is_readable, looks_like_dicom, walk
 
 Case = dict[str, str]
@@ -104,7 +103,7 @@ def _images_in(folder: Path) -> list[Case]:
 def images_near(folder: Path) -> list[str]:
     """Return the names of images right in a folder or its ``labels/`` and the like, and of DICOM folders there.
 
-    It looks no deeper, so that a folder of anything is told in a moment.
+    It looks no deeper, so that any folder is checked quickly.
     """
     within = [folder, *(folder / name for layout in LAYOUTS for name in layout if (folder / name).is_dir())]
     entries = [path for near in within for path in near.iterdir() if os.access(path, os.R_OK)]
@@ -123,7 +122,7 @@ def dicom_folders(folder: Path) -> list[Path]:
 
 
 def _holds_dicom(folder: Path) -> bool:
-    """Say whether a file right inside `folder` begins as DICOM does, results of ours left out."""
+    """Say whether a file right inside `folder` begins as DICOM does, medseg's own results left out."""
     files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     return any(looks_like_dicom(path) for path in files if not path.name.endswith(RESULT_SUFFIXES))
 

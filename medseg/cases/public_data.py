@@ -46,7 +46,7 @@ def fetch(collection: str, name: str, destination: str | Path) -> Path:
         on the way: no network, a broken connection, a wrong checksum, a full disk.
     """
     if collection != "msd":
-        raise InputError("CONFIG_BAD_VALUE", f"collection {collection!r} is not known; there is msd")
+        raise InputError("CONFIG_BAD_VALUE", f"collection {collection!r} is unknown; available: msd")
     from monai.apps import DecathlonDataset, download_url, extractall
 
     if name not in DecathlonDataset.resource:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.cases.find import Case
-from medseg.errors import InputError
-from medseg.errors.listing import some
+from medseg.errors import InputError, some
 from medseg.files import write_json
 
 SUBSETS = ("training", "validation", "test")
@@ -67,7 +66,7 @@ def read_split(path: str | Path, cases: Sequence[Case]) -> dict[str, list[str]]:
     known = {case["id"] for case in cases}
     strangers = [name for names in split.values() for name in names if name not in known]
     if strangers:
-        raise InputError("CASES_NOT_IN_DATASET", f"{path} names {some(strangers)}, which the data set has not")
+        raise InputError("CASES_NOT_IN_DATASET", f"{path} names {some(strangers)}, which are not in the data set")
     return split
 
 

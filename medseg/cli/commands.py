@@ -7,11 +7,12 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 
+from medseg.cli import options
 from medseg.cli.arguments import parse_overrides, parse_tolerances
 from medseg.cli.tables import batch_table, difference_table, inspection_table, printable, summary_table
 from medseg.errors import CasesFailed, InputError
@@ -23,23 +24,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train, run and judge CT and MR segmentation models as MONAI bundles.",
 )
-
-
 out = Console(markup=False, soft_wrap=True)
-
-
-BundleDir = Annotated[Path, typer.Argument(help="The bundle's folder.", show_default=False)]
-
-
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Config values to change.")]
+# Where others compute too, such as processes that read, threads that wait in circles cost up to 20 times as much;
+# torch takes large pages: fewer faults for short-lived tensors
+FOR_TORCH = {"OMP_WAIT_POLICY": "PASSIVE", "THP_MEM_ALLOC_ENABLE": "1"}
 
 
 @app.command()
-def train(
-    bundle: BundleDir,
-    data: Annotated[Path, typer.Option(help="Labelled data set: MSD folder, or images/ and labels/.")],
-    overrides: Overrides = None,
-) -> None:
+def train(bundle: options.BundleDir, data: options.Data, overrides: options.Overrides = None) -> None:
     """Train a bundle: medseg train BUNDLE --data DATASET max_minutes=15 output_dir=runs/a."""
     from medseg import api
 
@@ -53,67 +45,35 @@ def train(
 
 @app.command()
 def predict(
-    bundle: BundleDir,
-    input: Annotated[Path, typer.Argument(help="A NIfTI file, a DICOM folder, or a folder of either.")],
-    output: Annotated[Path, typer.Argument(help="Folder for the results and manifest.jsonl.")],
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(help="A checkpoint, instead of the bundle's models/model.pt; repeat for an ensemble."),
-    ] = None,
-    mirror: Annotated[
-        list[int] | None, typer.Option(help="Also run mirrored along this axis, 0 to 2; repeat for several.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:n.")] = "auto",
-    format: Annotated[
-        list[str] | None,
-        typer.Option(help="nifti, dicom-seg, rtstruct or probabilities; repeat for several. [default: nifti]"),
-    ] = None,
-    seg_type: Annotated[str | None, typer.Option(help="Of dicom-seg: BINARY or LABELMAP.")] = None,
-    series_uid: Annotated[str | None, typer.Option(help="The DICOM series that is meant, of several.")] = None,
-    description: Annotated[str | None, typer.Option(help="Pattern for its SeriesDescription: * and ?.")] = None,
-    modality: Annotated[str | None, typer.Option(help="Its modality; the bundle's by default.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Processes that read; 1: a thread, no process. [default: 1]")
-    ] = None,
-    shard: Annotated[str | None, typer.Option(help="i/n: this share of the cases alone, such as 2/4.")] = None,
-    budget_mib: Annotated[
-        float | None, typer.Option(help="How large the process may grow. [default: what is free, less a tenth]")
-    ] = None,
-    save_probabilities: Annotated[
-        bool, typer.Option("--save-probabilities", help="The same as --format probabilities, beside the others.")
-    ] = False,
+    bundle: options.BundleDir,
+    input: options.Input,
+    output: options.OutputDir,
+    weights: options.Weights = None,
+    mirror: options.Mirror = None,
+    device: options.Device = "auto",
+    format: options.Format = None,
+    seg_type: options.SegType = None,
+    series_uid: options.SeriesUid = None,
+    description: options.Description = None,
+    modality: options.Modality = None,
+    jobs: options.Jobs = None,
+    shard: options.Shard = None,
+    budget_mib: options.BudgetMib = None,
+    save_probabilities: options.SaveProbabilities = False,
 ) -> None:
-    """Write a label map for every case; a rerun does only what is not done."""
-    # Where others compute too, such as processes that read, threads waiting in circles cost up to 20 times as much
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault(
-        "THP_MEM_ALLOC_ENABLE", "1"
-    )  # torch takes large pages: fewer faults for short-lived tensors
-    from medseg import api
-    from medseg.prediction import read_newest, stopped_by_sigterm
+    """Write a label map for every case; a rerun skips finished cases."""
+    os.environ.update({key: value for key, value in FOR_TORCH.items() if key not in os.environ})
+    from medseg.prediction import read_newest
 
-    given: dict[str, Any] = {
-        "seg_type": seg_type,
-        "series_uid": series_uid,
-        "description": description,
-        "modality": modality,
-    }
-    given |= {"jobs": jobs, "shard": shard, "budget_mib": budget_mib, "mirror_axes": mirror or None}
-    how = {key: value for key, value in given.items() if value is not None}
-    formats = [*(format or ["nifti"]), "probabilities"] if save_probabilities else format or None
-    before, start_s = read_newest(output), time.monotonic()
-    try:
-        with stopped_by_sigterm():
-            records = api.predict(
-                bundle, input, output, weights=weights or None, device=device, formats=formats, **how
-            )
-    except CasesFailed as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_status) from None
-    except (KeyboardInterrupt, SystemExit) as stop:
-        status = stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT
-        print(f"stopped: what is done stands in {output}; run the same line again to go on", file=sys.stderr)
-        raise typer.Exit(status) from None  # type: ignore[arg-type]
+    overrides: dict[str, Any] = {"seg_type": seg_type, "series_uid": series_uid, "description": description}
+    overrides |= {"modality": modality, "jobs": jobs, "shard": shard, "budget_mib": budget_mib}
+    overrides |= {"mirror_axes": mirror or None, "weights": weights or None, "formats": format or None}
+    if save_probabilities:
+        overrides["formats"] = [*(format or ["nifti"]), "probabilities"]
+    overrides = {key: value for key, value in overrides.items() if value is not None}
+    before = {name: record.as_json() for name, record in read_newest(output).items()}
+    start_s = time.monotonic()
+    records = _predict_or_exit(bundle, input, output, device=device, **overrides)
     failed = [record for record in records if record["status"] == "failed"]
     for record in failed:
         out.print(printable(f"failed {record['case']}: {record['codes'][0]}: {record['message']}"))
@@ -125,45 +85,33 @@ def predict(
         raise typer.Exit(CasesFailed.exit_status)
 
 
+def _predict_or_exit(bundle: Path, input: Path, output: Path, **settings: Any) -> list[dict[str, Any]]:
+    """Return the records; where the batch was stopped, exit with its status and say how to go on."""
+    from medseg import api
+    from medseg.prediction import stopped_by_sigterm
+
+    try:
+        with stopped_by_sigterm():
+            return api.predict(bundle, input, output, **settings)
+    except CasesFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_status) from None
+    except (KeyboardInterrupt, SystemExit) as stop:
+        status = stop.code if isinstance(stop, SystemExit) else 128 + signal.SIGINT
+        print(f"stopped: the finished cases are in {output}; run the same line again to go on", file=sys.stderr)
+        raise typer.Exit(status) from None  # type: ignore[arg-type]
+
+
 @app.command()
 def evaluate(
-    folders: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="PREDICTIONS [PREDICTIONS_B] REFERENCES OUTPUT",
-            help="Folder of predicted label maps, one or two models'; folder of reference label maps of the same "
-            "names, or a labelled data set; and last the folder to write to.",
-            show_default=False,
-        ),
-    ],
-    bundle: Annotated[Path | None, typer.Option(help="Gives the labels their names.")] = None,
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Computed beside the default ones: f_beta, boundary_iou, cldice, lesion_f1, lesion_precision, "
-            "lesion_recall, lesions, lesions_predicted, ece, or NSD at another tolerance as nsd_2mm; repeat for "
-            "several."
-        ),
-    ] = None,
-    hd95: Annotated[
-        str, typer.Option(help="Definition of HD95 and distances: directed-max, area-weighted or pooled.")
-    ] = "directed-max",
-    tolerance_mm: Annotated[
-        list[str] | None,
-        typer.Option(help="Of NSD, in mm; or LABEL=MM, repeated for each label. [default: 1]"),
-    ] = None,
-    resample: Annotated[
-        bool,
-        typer.Option(
-            "--resample", help="Bring predictions on another grid to the reference's, nearest neighbour."
-        ),
-    ] = False,
-    groups: Annotated[
-        Path | None, typer.Option(help="CSV with a column `case`; the others put cases into subgroups.")
-    ] = None,
-    show: Annotated[
-        list[str] | None, typer.Option(help="A case to scroll through in the report; repeat for several.")
-    ] = None,
+    folders: options.Folders,
+    bundle: options.LabelsOf = None,
+    metric: options.Metric = None,
+    hd95: options.Hd95 = "directed-max",
+    tolerance_mm: options.ToleranceMm = None,
+    resample: options.Resample = False,
+    groups: options.GroupsTable = None,
+    show: options.Show = None,
 ) -> None:
     """Dice, IoU, HD95 and NSD in mm, volumes and more of every case; their summary and a report to look at."""
     from medseg import api
@@ -187,8 +135,12 @@ def evaluate(
         groups=groups,
         show=show or (),
     )
-    if second:
-        comparison = summary["comparison"]
+    _print_summary(summary, output)
+
+
+def _print_summary(summary: dict[str, Any], output: Path) -> None:
+    comparison = summary.get("comparison")
+    if comparison:
         for model, entries in zip(comparison["models"], (summary, comparison["second"]), strict=True):
             out.print(summary_table(entries, title=model))
         out.print(difference_table(comparison))
@@ -201,11 +153,7 @@ def evaluate(
 
 
 @app.command()
-def inspect(
-    input: Annotated[Path, typer.Argument(help="A file, or a folder to be searched to its depth.")],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    voxels: Annotated[bool, typer.Option("--voxels", help="Read the voxels too, not headers alone.")] = False,
-) -> None:
+def inspect(input: options.AnyPath, json: options.Json = False, voxels: options.Voxels = False) -> None:
     """What would be read: one row a series or file, its verdict, codes and the remedy."""
     from medseg import api
 
@@ -221,11 +169,7 @@ def inspect(
 
 
 @app.command()
-def download(
-    collection: Annotated[str, typer.Argument(help="msd (Medical Segmentation Decathlon).", show_default=False)],
-    name: Annotated[str, typer.Argument(help="Such as Task09_Spleen.", show_default=False)],
-    destination: Annotated[Path, typer.Argument(help="The folder to put it in.", show_default=False)],
-) -> None:
+def download(collection: options.Collection, name: options.Name, destination: options.Destination) -> None:
     """Fetch a public data set, checksum checked: medseg download msd Task09_Spleen DEST."""
     from medseg import api
 

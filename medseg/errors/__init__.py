@@ -1,8 +1,8 @@
 """What goes wrong: the errors a user can cause (`exceptions`), every code once (`problems`), words (`listing`)."""
 
 from medseg.errors.exceptions import CasesFailed, InputError, cause_of, causes_of, exit_cleanly
-from medseg.errors.listing import PROBLEMS_SHOWN, some
 from medseg.errors.problems import remedy
+from medseg.errors.wording import PROBLEMS_SHOWN, some
 
 __all__ = [
     "PROBLEMS_SHOWN",

@@ -38,14 +38,14 @@ CODES: dict[str, Problem] = {
         REFUSED, "a case to train or evaluate on has no label", "add the file or take the image out"
     ),
     "CASES_NOT_IN_DATASET": Problem(
-        REFUSED, "a split file names cases that the data set has not", "give the split that belongs to the data"
+        REFUSED, "a split file names cases that are not in the data set", "give the split that belongs to the data"
     ),
     "CASE_FAILED": Problem(
         REFUSED, "a case failed in a way that has no code of its own", "see the message; please report it"
     ),
     "CONFIG_BAD_VALUE": Problem(REFUSED, "a value of the wrong kind", "the message says what is allowed"),
     "CONFIG_UNKNOWN_KEY": Problem(
-        REFUSED, "an override names a key that the config has not", "the message names the nearest key"
+        REFUSED, "an override names a key that is not in the config", "the message names the nearest key"
     ),
     "DICOM_BURNED_IN_ANNOTATION": Problem(
         TOLERATED,
@@ -54,7 +54,7 @@ CODES: dict[str, Problem] = {
     ),
     "DICOM_DUPLICATE_DROPPED": Problem(
         TOLERATED,
-        "a slice was there twice, to the last pixel; one of the two was dropped",
+        "the same slice was there twice, with identical pixels; one of the two was dropped",
         "nothing to do; the export sent it twice",
     ),
     "DICOM_MONOCHROME1": Problem(
@@ -99,7 +99,7 @@ CODES: dict[str, Problem] = {
     ),
     "DICOM_SEVERAL_SERIES": Problem(
         REFUSED,
-        "more than one volume is there, and which one is meant is not said",
+        "several volumes are there and none was selected",
         "name it by `series_uid`, `description` or `modality`; `medseg inspect` lists them",
     ),
     "DICOM_SPLIT": Problem(
@@ -177,14 +177,14 @@ CODES: dict[str, Problem] = {
     ),
     "GEOMETRY_SINGLE_SLICE": Problem(
         "tolerated; refused by 3D models",
-        "one slice alone: how thick it is only its header says",
+        "a single slice; its thickness is taken from the header",
         "give the whole series",
     ),
     "GEOMETRY_UNEVEN_SPACING": Problem(REFUSED, "slices are not evenly spaced", "resample the series evenly"),
     "GROUPS_BAD_TABLE": Problem(
         REFUSED,
         "a table of subgroups that cannot be used: no column `case`, a case twice, no case of these, a column "
-        "with a name of ours or with too many values, not UTF-8",
+        "with a reserved name or with too many values, not UTF-8",
         "the message says which and where ([evaluate](../how-to/evaluate.md#subgroups))",
     ),
     "IMAGE_CONSTANT": Problem(TOLERATED, "all voxels have the same value", "check that it is the right file"),
@@ -215,7 +215,7 @@ CODES: dict[str, Problem] = {
     "OUTPUT_NO_SPACE": Problem(
         REFUSED,
         "the disk, or the quota, is full; no result is left half-written",
-        "free some, then run the same line again",
+        "free disk space, then run the same line again",
     ),
     "OUTPUT_UNWRITABLE": Problem(
         REFUSED,

@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING
 
 from medseg.evaluation.run import evaluate_bundle, evaluate_cases, evaluate_folders
+from medseg.evaluation.settings import Options
 from medseg.lazy import lazy_names
 
 if TYPE_CHECKING:
     from medseg.evaluation.monai_metrics import SegmentationMetric, SegmentationMetricHandler
 
 __all__ = [
+    "Options",
     "SegmentationMetric",
     "SegmentationMetricHandler",
     "evaluate_bundle",

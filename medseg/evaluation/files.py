@@ -9,13 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medseg.cases import Case, on_same_grid
 from medseg.errors import InputError
 from medseg.evaluation.comparison import PREDICTIONS, Compared, on_grid_of, read_labels
-from medseg.evaluation.groups import Groups
 from medseg.evaluation.notes import notes_of, warnings_of
 from medseg.evaluation.provenance import folder_name, made_by, versions
-from medseg.evaluation.settings import Settings
+from medseg.evaluation.settings import Asked, Settings
 from medseg.evaluation.summary import (
     definitions_of,
     differences,
@@ -37,49 +38,49 @@ def write_evaluation(
     cases: Sequence[Case],
     compared: Sequence[Sequence[Compared]],
     *,
-    settings: Settings,
+    asked: Asked,
     names: Mapping[int, str],
     bundle: str | Path | None,
-    groups: tuple[Groups, list[str]],
-    show: Sequence[str],
     without_prediction: Sequence[Sequence[str]],
 ) -> dict[str, Any]:
     """Write an evaluation's files and return its summary; see `medseg.evaluation.evaluate_cases`.
 
-    `compared` has of each case what its predictions gave, one or two; `groups` the subgroups, and the cases that
-    have none.
+    `compared` has of each case what its predictions gave, one or two.
     """
-    ids, metrics = [case["id"] for case in cases], settings.metrics
-    by_model = list(zip(*compared, strict=True))
-    tables = [table_of(one, list(names), settings) for one in by_model]
+    ids, by_model = [case["id"] for case in cases], list(zip(*compared, strict=True))
+    tables = [table_of(one, list(names), asked.settings) for one in by_model]
     models = model_names([[case[key] for case in cases] for key, _ in zip(PREDICTIONS, by_model, strict=False)])
-    summary = summarize(tables[0], names, metrics)
-    summary |= {"definitions": definitions_of(settings), "policy": policy_of(settings, two_models=len(models) > 1)}
+    summary = summarize(tables[0], names, asked.settings.metrics)
+    summary |= {"definitions": definitions_of(asked.settings)}
+    summary |= {"policy": policy_of(asked.settings, two_models=len(models) > 1)}
     summary |= notes_of(ids, by_model, names, models, without_prediction)
-    if groups[0]:
-        summary["groups"] = summarize_groups(tables[0], ids, groups[0], names, metrics)
+    summary |= _by_group(tables[0], ids, names, asked)
     if len(models) > 1:
-        second = summarize(tables[1], names, metrics)
-        if groups[0]:
-            second["groups"] = summarize_groups(tables[1], ids, groups[0], names, metrics)
-        difference = differences(tables[0], tables[1], names, metrics)
+        second = summarize(tables[1], names, asked.settings.metrics) | _by_group(tables[1], ids, names, asked)
+        difference = differences(tables[0], tables[1], names, asked.settings.metrics)
         summary["comparison"] = {"models": models, "second": second, "difference": difference}
-    summary["provenance"], notes = _provenance(cases, by_model, settings, bundle)
-    summary["warnings"] = [*warnings_of(summary, groups[1], models), *notes]
+    summary["provenance"], notes = _provenance(cases, by_model, asked.settings, bundle)
+    summary["warnings"] = [*warnings_of(summary, asked.without_group, models), *notes]
     rows = [
         row
-        for place, table in enumerate(tables)
-        for row in rows_of(table, ids, names, metrics, groups[0], models[place] if len(models) > 1 else None)
+        for model, table in zip(models, tables, strict=True)
+        for row in rows_of(table, ids, names, asked, model if len(models) > 1 else None)
     ]
     sweep(output)
     (output / "report.html").unlink(missing_ok=True)  # of older numbers, should this run be killed before its own
     write_csv(output / "cases.csv", rows)
     write_json(output / "summary.json", summary)
-    write_report(output, summary, rows, cases, partial(views, settings=settings), show=show)
+    write_report(output, summary, rows, cases, partial(views, settings=asked.settings), show=asked.show)
     for warning in summary["warnings"]:
         log.warning("%s", warning)
     log.info("%d cases compared; cases.csv, summary.json and report.html are in %s", len(cases), output)
     return summary
+
+
+def _by_group(table: np.ndarray, ids: Sequence[str], names: Mapping[int, str], asked: Asked) -> dict[str, Any]:
+    if not asked.groups:
+        return {}
+    return {"groups": summarize_groups(table, ids, asked.groups, names, asked.settings.metrics)}
 
 
 def model_names(predictions: Sequence[Sequence[str]]) -> list[str]:

@@ -41,7 +41,9 @@ def read_groups(path: str | Path, cases: Sequence[str], metrics: Collection[str]
     known = {case: rows[case] for case in cases if case in rows}
     if not known:
         raise _bad(
-            path, f"it has no case of these: it begins with {next(iter(rows), 'none')!r}, they with {cases[0]!r}"
+            path,
+            f"none of its cases is among those evaluated: its first is {next(iter(rows), 'none')!r}, theirs "
+            f"{cases[0]!r}",
         )
     groups = {
         column: {case: known[case][place] if case in known else "" for case in cases}

@@ -99,7 +99,7 @@ class SegmentationMetric(CumulativeIterationMetric):
         """Return ``labels`` and ``mean`` as ``summary.json`` has them, over the cases of all processes.
 
         ``aggregate()["mean"]["dice"]["mean"]`` is the mean over cases of each case's mean over labels; values that
-        a case has not are left out and counted in ``n_excluded``. See ``docs/reference/evaluation.md``.
+        a case lacks are left out and counted in ``n_excluded``. See ``docs/reference/evaluation.md``.
         """
         values = self.get_buffer()
         if values is None:

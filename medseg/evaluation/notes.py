@@ -55,6 +55,6 @@ def warnings_of(summary: Mapping[str, Any], without_group: Sequence[str], models
         *zip((f"labels that no prediction{who} holds" for who in of), predicted, strict=True),
         ("cases whose prediction was brought to the reference's grid by nearest neighbour", summary["resampled"]),
         (outside, summary["outside_prediction"]),
-        (f"cases that the table of subgroups has not, in the group {NOT_GIVEN}", without_group),
+        (f"cases that are not in the table of subgroups, in the group {NOT_GIVEN}", without_group),
     ]
     return [f"{text}: {some(items)}" for text, items in told if items]

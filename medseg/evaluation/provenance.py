@@ -10,7 +10,7 @@ from typing import Any
 
 from medseg.bundle import read_metadata
 from medseg.files import sha256_of
-from medseg.prediction import read_newest
+from medseg.prediction import Record, read_newest
 
 
 def versions(metrics: Sequence[str]) -> dict[str, str]:
@@ -23,8 +23,8 @@ def bundle_facts(bundle: str | Path) -> dict[str, Any]:
     """Return a bundle's name, version and hashes, as a manifest records them; its weights' where it has some."""
     metadata, weights = read_metadata(bundle), Path(bundle) / "models" / "model.pt"
     return {
-        "name": metadata["name"],
-        "version": metadata["version"],
+        "name": metadata.name,
+        "version": metadata.version,
         "weights_sha256": sha256_of(weights) if weights.is_file() else None,
         "metadata_sha256": sha256_of(Path(bundle) / "configs" / "metadata.json"),
     }
@@ -58,10 +58,10 @@ def made_by(
     given = None if bundle is None else bundle_facts(bundle)
     folders = {Path(path).parent for path in predictions.values()}
     newest = {case: record for folder in folders for case, record in read_newest(folder).items()}
-    records = {case: newest[case] for case in predictions if newest.get(case, {}).get("status") == "done"}
+    records = {case: newest[case] for case in predictions if case in newest and newest[case].status == "done"}
     if not records:
         return (given and {**given, "known_from": "--bundle"}), []
-    found = {repr(record.get("bundle")): record.get("bundle") for record in records.values()}
+    found = {repr(record.bundle): record.bundle for record in records.values()}
     notes = []
     changed = [case for case, record in records.items() if not _is_recorded(record, hashes[case])]
     if changed:
@@ -75,12 +75,12 @@ def made_by(
     (recorded,) = found.values()
     if given and recorded and any(recorded.get(key) != given[key] for key in ("name", "metadata_sha256")):
         notes.append("the predictions' manifest.jsonl names another bundle, or another state of it, than --bundle")
-    return (recorded and {**recorded, "known_from": "manifest.jsonl"}), notes
+    return ({**recorded, "known_from": "manifest.jsonl"} if recorded else None), notes
 
 
-def _is_recorded(record: Mapping[str, Any], digest: str) -> bool:
-    outputs = [o for o in record.get("outputs", []) if o.get("format", "nifti") == "nifti"]
-    return not outputs or any(output.get("sha256") == digest for output in outputs)
+def _is_recorded(record: Record, digest: str) -> bool:
+    label_maps = [output for output in record.outputs if output.format == "nifti"]
+    return not label_maps or any(output.sha256 == digest for output in label_maps)
 
 
 def _count(cases: Sequence[str]) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from medseg.bundle import label_names, read_metadata, run_bundle
+from medseg.bundle import read_metadata, run_bundle
 from medseg.cases import Case, find_cases
 from medseg.errors import InputError, some
 from medseg.evaluation.comparison import PREDICTIONS, Compared, compare_case
 from medseg.evaluation.files import write_evaluation
 from medseg.evaluation.folders import check_output, find_references, readable
-from medseg.evaluation.settings import Settings, check_call, check_tolerances
+from medseg.evaluation.settings import Options, Settings, check_call, check_tolerances
 
 THREADS = 2
 
@@ -23,10 +24,9 @@ def evaluate_folders(
     predictions: str | Path,
     references: str | Path,
     output: str | Path,
+    options: Options,
     *,
-    bundle: str | Path | None = None,
     compare_with: str | Path | None = None,
-    **how: Any,
 ) -> dict[str, Any]:
     """Evaluate every prediction against the reference of the same name; see `medseg.evaluate`.
 
@@ -54,48 +54,46 @@ def evaluate_folders(
         for name in both
     ]
     without = [sorted(map(readable, set(wanted) - set(paths))) for paths in predicted]
-    return evaluate_cases(cases, output, bundle=bundle, without_prediction=without, **how)
+    return evaluate_cases(cases, output, options, without_prediction=without)
 
 
 def evaluate_bundle(
     bundle: str | Path,
     cases: Sequence[Case],
     output_dir: str | Path,
+    options: Options | None = None,
     *,
-    metrics: str | Sequence[str] | None = None,
-    hd95: str = "directed-max",
-    tolerance_mm: float | Mapping[int, float] = 1.0,
-    groups: str | Path | None = None,
-    show: Sequence[str] = (),
-    **how: Any,
+    prediction: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Predict `cases` with a bundle into ``predictions/`` and evaluate them; what ``evaluate.json`` runs.
 
-    `how` goes to the prediction; the rest is as in `medseg.evaluate`.
+    Parameters
+    ----------
+    options
+        As in `medseg.evaluate`; the bundle names the labels.
+    prediction
+        Values of ``inference.json``, such as ``weights`` and ``device``.
     """
     from medseg.prediction import fail_if_any
 
-    judged: dict[str, Any] = {"metrics": metrics, "hd95": hd95, "tolerance_mm": tolerance_mm}
-    judged |= {"groups": groups, "show": show}
-    settings, _, _ = check_call(cases, **judged)  # predicting may take hours
-    if "ece" in settings.metrics:
-        how["formats"] = ["nifti", "probabilities"]
+    options = replace(options or Options(), bundle=bundle)
+    overrides = dict(prediction or {})
+    if "ece" in check_call(cases, options).settings.metrics:  # refused now, for predicting may take hours
+        overrides["formats"] = ["nifti", "probabilities"]
     folder = Path(output_dir) / "predictions"
-    fail_if_any(run_bundle(bundle, "inference", cases=list(cases), output_dir=str(folder), **how), folder)
+    records = run_bundle(bundle, "inference", cases=list(cases), output_dir=str(folder), **overrides)
+    fail_if_any(records, folder)
     with_prediction = [{**case, "prediction": str(folder / f"{case['id']}.nii.gz")} for case in cases]
-    return evaluate_cases(with_prediction, output_dir, bundle=bundle, **judged)
+    return evaluate_cases(with_prediction, output_dir, options)
 
 
 def evaluate_cases(
     cases: Sequence[Case],
     output: str | Path,
+    options: Options | None = None,
     *,
     names: Mapping[int, str] | None = None,
-    bundle: str | Path | None = None,
-    groups: str | Path | None = None,
-    show: str | Sequence[str] = (),
     without_prediction: Sequence[Sequence[str]] = ((), ()),
-    **how: Any,
 ) -> dict[str, Any]:
     """Compare each case's ``prediction``, and ``second`` if there, with its ``label``; write the files.
 
@@ -105,10 +103,10 @@ def evaluate_cases(
         Each with ``id``, ``label``, ``prediction``, perhaps ``image``, and all or none with ``second``; paths.
     output
         Folder to write to.
-    names
-        The labels' names by id; other ids are then refused. By default those of `bundle`, if one is given.
-    bundle, groups, show, how
+    options
         As in `medseg.evaluate`.
+    names
+        The labels' names by id; other ids are then refused. By default those of the bundle, if one is given.
     without_prediction
         For each model the ids that it has no prediction of; they are named in the summary.
 
@@ -125,25 +123,24 @@ def evaluate_cases(
         look like those of all.
     """
     cases = sorted(({**case, "id": readable(case["id"])} for case in cases), key=lambda case: case["id"])
-    settings, grouped, shown = check_call(cases, groups=groups, show=show, **how)
-    if names is None and bundle is not None:
-        names = label_names(read_metadata(bundle))
-    compared = compare_all(cases, settings, names)
+    options = options or Options()
+    asked = check_call(cases, options)
+    if names is None and options.bundle is not None:
+        names = read_metadata(options.bundle).label_names
+    compared = compare_all(cases, asked.settings, names)
     if names is None:
         found = sorted({i for models in compared for one in models for i in one.ids | one.reference_ids})
         names = {i: str(i) for i in found}
     if not names:
         raise InputError("CASES_EMPTY", "no label is in any prediction or reference: there is nothing to compare")
-    check_tolerances(settings, names)
+    check_tolerances(asked.settings, names)
     return write_evaluation(
         Path(output).expanduser(),
         cases,
         compared,
-        settings=settings,
+        asked=asked,
         names=names,
-        bundle=bundle,
-        groups=grouped,
-        show=shown,
+        bundle=options.bundle,
         without_prediction=without_prediction,
     )
 

@@ -16,13 +16,66 @@ from medseg.metrics import DEFAULT_METRICS, check_hd95, check_metrics
 
 
 @dataclass(frozen=True)
+class Options:
+    """What an evaluation is asked for, unchecked.
+
+    Attributes
+    ----------
+    bundle, metrics, hd95, tolerance_mm, resample, groups, show
+        As for `medseg.evaluate`.
+    """
+
+    bundle: str | Path | None = None
+    metrics: str | Sequence[str] | None = None
+    hd95: str = "directed-max"
+    tolerance_mm: float | Mapping[Any, float] = 1.0
+    resample: bool = False
+    groups: str | Path | None = None
+    show: str | Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
-    """What is computed of each case; see `medseg.evaluate`, and `checked` for what is allowed."""
+    """What is computed of each case.
+
+    Attributes
+    ----------
+    metrics
+        Names from `medseg.metrics.METRICS`, or ``nsd_<t>mm``.
+    hd95
+        Definition of HD95 and the other distances.
+    tolerance_mm
+        Of ``nsd``: one for all labels, or by label id.
+    resample
+        Bring a prediction on another grid to the reference's, instead of refusing it.
+    """
 
     metrics: tuple[str, ...] = DEFAULT_METRICS
     hd95: str = "directed-max"
     tolerance_mm: float | dict[int, float] = 1.0
     resample: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an evaluation is asked for, checked against its cases.
+
+    Attributes
+    ----------
+    settings
+        What is computed.
+    groups
+        The user's subgroups, by column and case.
+    without_group
+        The cases that the table of subgroups lacks.
+    show
+        The cases that the report must show.
+    """
+
+    settings: Settings
+    groups: Groups
+    without_group: Sequence[str]
+    show: Sequence[str]
 
 
 def checked(
@@ -72,25 +125,25 @@ def check_tolerances(settings: Settings, labels: Collection[int]) -> None:
             raise InputError("CONFIG_BAD_VALUE", f"tolerance_mm has no number of mm for label {without[0]}")
 
 
-def check_call(
-    cases: Sequence[Case], *, groups: str | Path | None = None, show: str | Sequence[str] = (), **how: Any
-) -> tuple[Settings, tuple[Groups, list[str]], list[str]]:
-    """Return settings, subgroups with the cases that have none, and the cases to show; see `evaluate_cases`.
+def check_call(cases: Sequence[Case], options: Options) -> Asked:
+    """Return what is asked for, before anything is done.
 
     Raises
     ------
     InputError
         `CASES_DUPLICATE_ID`, `CASES_EMPTY`, `CONFIG_BAD_VALUE`, `FILE_MISSING`, `GROUPS_BAD_TABLE`.
     """
-    settings = checked(**how)
+    settings = checked(options.metrics, options.hd95, options.tolerance_mm, options.resample)
     if not cases:
         raise InputError("CASES_EMPTY", "there is no case to evaluate; give a folder of predictions")
     ids = sorted(case["id"] for case in cases)
-    twice = [name for name, after in pairwise(ids) if name == after]
-    if twice:
-        raise InputError("CASES_DUPLICATE_ID", f"several cases are called {some(twice)}; rename them")
-    shown = [show] if isinstance(show, str) else list(show)
+    repeated = [name for name, after in pairwise(ids) if name == after]
+    if repeated:
+        raise InputError("CASES_DUPLICATE_ID", f"several cases are called {some(repeated)}; rename them")
+    shown = [options.show] if isinstance(options.show, str) else list(options.show)
     strangers = [name for name in shown if name not in ids]
     if strangers:
         raise InputError("CONFIG_BAD_VALUE", f"show {some(strangers)}: no such case; there are {some(ids)}")
-    return settings, ({}, []) if groups is None else read_groups(groups, ids, settings.metrics), shown
+    if options.groups is None:
+        return Asked(settings, {}, [], shown)
+    return Asked(settings, *read_groups(options.groups, ids, settings.metrics), shown)

@@ -10,7 +10,7 @@ import numpy as np
 
 from medseg.evaluation.comparison import Compared
 from medseg.evaluation.groups import Groups, members
-from medseg.evaluation.settings import Settings
+from medseg.evaluation.settings import Asked, Settings
 from medseg.evaluation.statistics import PAIRED_POLICY, POLICY, compare_pairs, describe, holm
 from medseg.metrics import compare, definitions, empty_cases
 
@@ -130,8 +130,7 @@ def rows_of(
     values: np.ndarray,
     cases: Sequence[str],
     names: Mapping[int, str],
-    metrics: Sequence[str],
-    groups: Groups,
+    asked: Asked,
     model: str | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of ``cases.csv``, one a case and label; None where there is no value."""
@@ -141,8 +140,8 @@ def rows_of(
             "case": case,
             "label": i,
             "name": name,
-            **{column: by_case[case] for column, by_case in groups.items()},
-            **{m: None if math.isnan(v) else v for m, v in zip(metrics, row, strict=True)},
+            **{column: by_case[case] for column, by_case in asked.groups.items()},
+            **{m: None if math.isnan(v) else v for m, v in zip(asked.settings.metrics, row, strict=True)},
         }
         for case, by_label in zip(cases, values.tolist(), strict=True)
         for (i, name), row in zip(names.items(), by_label, strict=True)

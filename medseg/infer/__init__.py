@@ -3,13 +3,14 @@
 from medseg.infer.components import count_components, keep_largest_component
 from medseg.infer.device import channels_last, choose_device, fast_dtype
 from medseg.infer.inferers import SimpleInferer, SlidingWindowInferer, window_inferer
-from medseg.infer.memory import retry_if_out_of_memory
 from medseg.infer.native import native_labels
+from medseg.infer.out_of_memory import retry_if_out_of_memory
 from medseg.infer.postprocess import LargestComponentd, ToNativeLabelsd, to_native_labels
-from medseg.infer.segmentation import label_image
+from medseg.infer.segmentation import Segmentation, label_image
 
 __all__ = [
     "LargestComponentd",
+    "Segmentation",
     "SimpleInferer",
     "SlidingWindowInferer",
     "ToNativeLabelsd",

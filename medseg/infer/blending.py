@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 
 import torch
-import torch.nn.functional as F
 
-from medseg.infer.windows import Stop, among, padding
+from medseg.infer.windows import Stop, Windows, among
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 Scored = tuple[Sequence[Stop], torch.Tensor]  # a window's place and its scores (classes, …)
@@ -18,14 +17,11 @@ CHUNK = 1 << 19  # scores added at a time, so that a chunk and what it is added 
 def blended_slabs(
     image: torch.Tensor,
     forward: Forward,
-    size: Sequence[int],
-    stops: Sequence[Sequence[Stop]],
+    windows: Windows,
     *,
     axis: int = 0,
     batch_size: int = 1,
     keep_on: torch.device | None = None,
-    padding_mode: str = "constant",
-    cval: float = 0.0,
     part: tuple[int, int, int] | None = None,
 ) -> Iterator[torch.Tensor]:
     """Yield blended scores slab by slab, each a view (classes, I, J, K), float32, that is valid until the next.
@@ -36,10 +32,8 @@ def blended_slabs(
         (channels, I, J, K).
     forward
         From windows (B, channels, *size) to scores (B, classes, *size).
-    size
-        The window, three axes.
-    stops
-        `medseg.infer.windows.stops` of each axis of the image, padded to the window where it is smaller.
+    windows
+        Where they stand.
     axis
         Slabs follow each other along it. They are kept to the depth of a window, so the longest axis needs the
         least memory, and the first is the fastest.
@@ -51,18 +45,14 @@ def blended_slabs(
         (axis, from, to): only these planes of an axis other than `axis`, with the very scores they would have in
         the whole; the windows at its ends are run for either side.
     """
-    pads = padding(image.shape[1:], size)
-    if any(map(any, pads)):
-        widths = [width for pair in reversed(pads) for width in pair]
-        image = F.pad(image[None], widths, mode=padding_mode, **({"value": cval} if cval else {}))[0]
+    image, inside = windows.padded(image)
     across = [n for n in range(3) if n != axis]
-    inside = [slice(low, n - high) for (low, high), n in zip(pads, image.shape[1:], strict=True)]
     if part is not None:
-        low, high = (pads[part[0]][0] + n for n in part[1:])
+        low, high = (inside[part[0]].start + n for n in part[1:])
         inside[part[0]] = slice(low, high)
-    stops = [among(each, inside[n]) if n in across else each for n, each in enumerate(stops)]
+    stops = [among(each, inside[n]) if n in across else each for n, each in enumerate(windows.stops)]
     kept = _Kept(stops, axis, [inside[n] for n in across], keep_on)
-    run = _Runner(forward, size, batch_size)
+    run = _Runner(forward, windows.size, batch_size)
     for row, stop in enumerate(stops[axis]):
         places = [_in_order(axis, stop, *pair) for pair in product(*(stops[n] for n in across))]
         for scored in run(image, places):

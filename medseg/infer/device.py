@@ -28,7 +28,9 @@ def choose_device(name: str | torch.device = "auto") -> torch.device:
     gpus = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
     known = ["cpu", *(["cuda", *gpus] if gpus else [])]
     if str(name) not in known:
-        raise InputError("CONFIG_BAD_VALUE", f"device {str(name)!r}: here are auto, {', '.join(known)}")
+        raise InputError(
+            "CONFIG_BAD_VALUE", f"device {str(name)!r}: not available; choose from auto, {', '.join(known)}"
+        )
     return torch.device(name)
 
 

@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from medseg.infer.device import LAYOUTS
 from medseg.infer.subpixel import Subpixel, fits
-from medseg.networks.dimensions import spatial_dims_of
+from medseg.networks import spatial_dims_of
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -98,6 +98,7 @@ def _fuse(network: nn.Module) -> nn.Module:
         if node.target in (operator.add, torch.add) or (node.op == "call_method" and node.target == "add"):
             _fuse_sum(graph, node)
     graph.graph.lint()
+    graph.delete_all_unused_submodules()
     graph.recompile()
     return graph
 

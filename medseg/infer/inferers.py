@@ -12,7 +12,7 @@ from medseg.errors import InputError
 from medseg.infer.blending import blended_slabs
 from medseg.infer.device import LAYOUTS, Network, dtype_of, in_precision, plain
 from medseg.infer.fused import fused, is_placeless
-from medseg.infer.windows import Stop, adapted_size, importance, stops
+from medseg.infer.windows import Windows, adapted_size, importance, stops
 
 
 class SimpleInferer(monai.inferers.SimpleInferer):
@@ -67,7 +67,7 @@ class SlidingWindowInferer(monai.inferers.Inferer):
         adapt: bool = False,
     ) -> None:
         if not 0 <= overlap < 1:
-            raise InputError("CONFIG_BAD_VALUE", f"overlap {overlap}: 0 up to, but not, 1 is allowed")
+            raise InputError("CONFIG_BAD_VALUE", f"overlap {overlap}: it must be at least 0 and less than 1")
         mode, padding_mode = (str(getattr(name, "value", name)) for name in (mode, padding_mode))  # MONAI's enums
         dtype_of(precision, "cpu")
         importance(1, mode, sigma_scale)
@@ -111,44 +111,51 @@ class SlidingWindowInferer(monai.inferers.Inferer):
         """
         device = torch.device(self.sw_device or volume.device)
         dtype = dtype_of(self.precision, device.type)
-        size, along = self.plan(volume.shape[1:], network)
+        windows = self.windows(volume.shape[1:], network)
         if isinstance(network, torch.nn.Module):
             network = fused(network, device, dtype)
         flat = len(self.roi_size) == 2
 
         @torch.inference_mode()
-        def forward(windows: torch.Tensor) -> torch.Tensor:
-            windows = windows[..., 0] if flat else windows
-            windows = windows.to(device, dtype, non_blocking=True)
-            windows = windows.contiguous(memory_format=LAYOUTS[windows.ndim - 2])
-            scores = network(windows, *args, **kwargs)
+        def forward(batch: torch.Tensor) -> torch.Tensor:
+            batch = batch[..., 0] if flat else batch
+            batch = batch.to(device, dtype, non_blocking=True)
+            batch = batch.contiguous(memory_format=LAYOUTS[batch.ndim - 2])
+            scores = network(batch, *args, **kwargs)
             return scores[..., None] if flat else scores
 
         return blended_slabs(
             plain(volume),
             forward,
-            size,
-            along,
+            windows,
             axis=axis,
             batch_size=self.sw_batch_size,
             keep_on=None if keep_on is None else torch.device(keep_on),
-            padding_mode=self.padding_mode,
-            cval=self.cval,
             part=part,
         )
 
-    def plan(self, shape: Sequence[int], network: Network) -> tuple[list[int], list[list[Stop]]]:
-        """Return the window (three axes) for a volume (I, J, K), and where it stops along each axis."""
+    def fuse(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Return the copy of `network` that runs in its place, where it lies now; it is made once and kept.
+
+        Where several threads run networks, it is to be made before they start: while torch.fx traces a network, it
+        takes the calls of modules in all threads.
+        """
+        device = next(network.parameters()).device
+        return fused(network, device, dtype_of(self.precision, device.type))
+
+    def windows(self, shape: Sequence[int], network: Network) -> Windows:
+        """Return where windows stand over a volume (I, J, K)."""
         given = (*self.roi_size, 1)[:3]
         size = [roi if roi > 0 else n for roi, n in zip(given, shape, strict=True)]
         overlaps = [self.overlap] * 2 + [0.0 if len(self.roi_size) == 2 else self.overlap]
         if self.adapt and isinstance(network, torch.nn.Module) and is_placeless(network):
             for axis, n in enumerate(shape[: len(self.roi_size)]):
                 size[axis], overlaps[axis] = adapted_size(n, size[axis], largest=size[axis] * 3 // 2)
-        return size, [
+        along = [
             stops(max(n, window), window, overlap, self.mode, self.sigma_scale)
             for n, window, overlap in zip(shape, size, overlaps, strict=True)
         ]
+        return Windows(size, along, self.padding_mode, self.cval)
 
 
 def window_inferer(

@@ -14,8 +14,8 @@ from monai.data import MetaTensor
 from medseg.infer.blending import kept_planes
 from medseg.infer.device import dtype_of
 from medseg.infer.inferers import SlidingWindowInferer
-from medseg.infer.memory import free_gpu_bytes, network_bytes
 from medseg.infer.native import native_labels
+from medseg.infer.network_memory import free_gpu_bytes, network_bytes
 from medseg.system_memory import MARGIN, MIB, resident_bytes
 
 PARTS = (2, 4, 8, 16, 32)  # into how many a volume is cut where its planes are too large
@@ -62,7 +62,8 @@ def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
         return None
     inferer, shape = plan.inferer, [int(n) for n in image.shape[1:]]
     device = torch.device(inferer.sw_device or "cpu")
-    size, along = inferer.plan(shape, network)
+    windows = inferer.windows(shape, network)
+    size, along = windows.size, windows.stops
     window = (inferer.sw_batch_size, image.shape[0], *size[: len(inferer.roi_size)])
     try:
         running, output = network_bytes(network, window, dtype_of(inferer.precision, device.type))

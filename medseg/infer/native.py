@@ -8,7 +8,6 @@ class taken: labels are never interpolated, and all classes never stand on the n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -16,12 +15,8 @@ import torch
 from monai.data import MetaTensor
 from torch.nn.functional import embedding_bag
 
-from medseg.errors import InputError
-from medseg.geometry import parallel_axes
+from medseg.infer.native_axes import Places, match_axes
 
-OFF_AXIS_VOXELS = 1e-2  # how far, over the whole volume, an axis may lean away from the grid's
-SAME_PLACE_VOXELS = 1e-6  # a voxel this near to one of the grid is that one; what float64 affines leave of 0
-INSIDE_VOXELS = 0.5 + 1e-3  # what lies further outside the grid was cropped away; rounded shapes leave up to 0.5
 STEP_ELEMENTS = 2**23  # scores looked at in one step, unless `STEP_PLANES` are more
 STEP_PLANES = 8  # neighbouring steps share one
 CHUNK_VOXELS = 2**17  # native voxels interpolated at a time
@@ -66,7 +61,7 @@ class NativeLabels:
         self.native_shape = tuple(int(n) for n in native_shape)
         self.grid_shape = tuple(int(n) for n in grid_shape)
         self.axis = axis
-        self._axes = _match_axes(self.native_shape, native_affine, self.grid_shape, grid_affine)
+        self._axes = match_axes(self.native_shape, native_affine, self.grid_shape, grid_affine)
         self._slab_axis = next(a for a, places in enumerate(self._axes) if places.grid_axis == axis)
         self._labels: torch.Tensor | None = None  # axes (K, J, I): voxels lie as NIfTI stores them
         self._carried: torch.Tensor | None = None  # the last plane that came
@@ -187,65 +182,6 @@ def native_labels(image: MetaTensor, axis: int) -> NativeLabels:
     return NativeLabels(native_shape=native_shape, native_affine=native_affine, axis=axis, **grid)
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Where the voxels of one native axis, `start` to `stop`, lie along their axis of the grid.
-
-    `lower` is the grid voxel at or below each, `weight` that of the next above; where all lie on grid voxels,
-    `between` is False and there are no weights to speak of.
-    """
-
-    grid_axis: int
-    start: int
-    stop: int
-    lower: torch.Tensor
-    weight: torch.Tensor
-    between: bool
-
-    def among(self, first: int, cells: int) -> _Places:
-        """Return those that lie in `cells` cells from `first` on, counted from there."""
-        found = torch.nonzero((self.lower >= first) & (self.lower < first + cells)).flatten()
-        start, stop = (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 0)
-        return _Places(
-            self.grid_axis,
-            self.start + start,
-            self.start + stop,
-            self.lower[start:stop] - first,
-            self.weight[start:stop],
-            self.between,
-        )
-
-    def most_in_a_cell(self) -> int:
-        return int(torch.bincount(self.lower).max()) if len(self.lower) else 0
-
-
-def _match_axes(
-    native_shape: Sequence[int], native_affine: np.ndarray, grid_shape: Sequence[int], grid_affine: np.ndarray
-) -> list[_Places]:
-    to_grid = np.linalg.inv(np.asarray(grid_affine, float)) @ np.asarray(native_affine, float)
-    order = parallel_axes(to_grid, native_shape, OFF_AXIS_VOXELS)
-    if order is None:
-        raise InputError(
-            "GEOMETRY_BAD_AFFINE",
-            "the axes of the network's grid and of the image are not parallel; preprocessing may permute, flip, "
-            "scale, crop and pad axes, nothing else",
-        )
-    places = []
-    for axis, grid_axis in enumerate(order):
-        last = grid_shape[grid_axis] - 1
-        position = to_grid[grid_axis, axis] * np.arange(native_shape[axis]) + to_grid[grid_axis, 3]
-        inside = np.flatnonzero((position >= -INSIDE_VOXELS) & (position <= last + INSIDE_VOXELS))
-        start, stop = (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
-        position = position[start:stop].clip(0, last)
-        nearest = position.round()
-        position = np.where(np.abs(position - nearest) < SAME_PLACE_VOXELS, nearest, position)
-        between = bool((position != position.round()).any())
-        lower = np.floor(position).astype(np.int64).clip(0, last - 1 if between else last)
-        weight = torch.from_numpy((position - lower).astype(np.float32))
-        places.append(_Places(int(grid_axis), start, stop, torch.from_numpy(lower), weight, between))
-    return places
-
-
 def _best(scores: torch.Tensor, *, dim: int, dtype: torch.dtype) -> torch.Tensor:
     """Return the best class; of two classes `scores` is what the second has more than the first."""
     if scores.shape[dim] == 1:
@@ -269,7 +205,7 @@ def _codes_of_cells(labels: torch.Tensor, axes: Sequence[int], mixed_code: int) 
 def _label_some(
     scores: torch.Tensor,
     mixed: torch.Tensor,
-    places: Sequence[_Places],
+    places: Sequence[Places],
     voxels: torch.Tensor,
     labels: torch.Tensor,
 ) -> None:
@@ -306,7 +242,7 @@ def _label_some(
         labels[chunk] = _best(sums, dim=1, dtype=labels.dtype)
 
 
-def _label_all(scores: torch.Tensor, places: Sequence[_Places], labels: torch.Tensor) -> None:
+def _label_all(scores: torch.Tensor, places: Sequence[Places], labels: torch.Tensor) -> None:
     """Interpolate at all native voxels (K, J, I) of the block, plane by plane; each plane has the same corners."""
     first, *others = places
     planes = scores.permute([1 + axis.grid_axis for axis in places] + [0]).contiguous()  # (K, J, I, class)

@@ -10,11 +10,10 @@ from monai.transforms import Compose, MapTransform, Transform
 
 from medseg.infer.components import keep_largest_component
 from medseg.infer.native import native_labels
-from medseg.preprocess import IMAGE
-from medseg.preprocess.keys import PRED
+from medseg.preprocess import IMAGE, PRED
 
 
-def to_native_labels(_: Compose | None = None, *, largest_component: Sequence[int] = ()) -> Compose:
+def to_native_labels(*, largest_component: Sequence[int] = ()) -> Compose:
     """Return the transforms from scores (classes, I, J, K) under ``pred`` to a label map (1, I, J, K).
 
     The scores are interpolated at the native voxels, linearly, and only then is each voxel given its best class:
@@ -24,11 +23,6 @@ def to_native_labels(_: Compose | None = None, *, largest_component: Sequence[in
     ----------
     largest_component
         Labels of which only the largest connected part is kept.
-
-    Notes
-    -----
-    Bundles give the preprocessing as a first argument; it is not needed, since ``image`` in the same dictionary
-    carries both grids.
     """
     steps: list[Transform] = [ToNativeLabelsd(PRED)]
     if largest_component:

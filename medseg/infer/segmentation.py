@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -16,12 +17,57 @@ from medseg.geometry import shifted
 from medseg.infer.confidence import Confidence
 from medseg.infer.device import plain
 from medseg.infer.inferers import SlidingWindowInferer
-from medseg.infer.memory import give_back, is_out_of_memory
 from medseg.infer.memory_plans import Plan, plans, predict_bytes, slab_axis
-from medseg.infer.native import SAME_PLACE_VOXELS, NativeLabels, native_grid, native_labels
+from medseg.infer.native import NativeLabels, native_grid, native_labels
+from medseg.infer.native_axes import SAME_PLACE_VOXELS
+from medseg.infer.out_of_memory import give_back, is_out_of_memory
 from medseg.system_memory import MIB, budget_bytes
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """What a case took, for its record.
+
+    Attributes
+    ----------
+    budget_mib
+        How large the process was allowed to grow.
+    predicted_mib
+        How large it was predicted to become; None where that is unknown.
+    way
+        The plan taken.
+    ran_out
+        How often memory ran out, each time with a larger plan.
+    """
+
+    budget_mib: int
+    predicted_mib: int | None
+    way: str
+    ran_out: int
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the network gave for an image.
+
+    Attributes
+    ----------
+    labels
+        (I, J, K) on the grid the image was read with: uint8, or uint16 beyond 256 classes.
+    confidence
+        How sure the network was.
+    memory
+        What it took.
+    """
+
+    labels: np.ndarray
+    confidence: Confidence
+    memory: MemoryUse
 
 
 def label_image(
@@ -32,8 +78,8 @@ def label_image(
     device: str | torch.device = "cpu",
     budget_mib: float = 0,
     keep_probabilities: bool = False,
-) -> tuple[np.ndarray, Confidence, dict[str, Any]]:
-    """Return labels (I, J, K) on the grid that `image` was read with, how sure the network was, and what it took.
+) -> Segmentation:
+    """Return labels on the grid that `image` was read with, how sure the network was, and what it took.
 
     The peak is predicted for each plan to run the case, fastest first, and the first that stays within the budget
     is taken. Where memory runs out all the same, the next smaller one is; other errors are raised.
@@ -49,15 +95,8 @@ def label_image(
     budget_mib
         How large the process may grow; 0 for what is free, less a tenth.
 
-    Returns
-    -------
-    labels
-        uint8, or uint16 beyond 256 classes.
-    confidence
-        See `medseg.infer.confidence`.
-    facts
-        ``memory``: budget and predicted peak in MiB, the plan taken, and how often memory ran out; if it did,
-        ``codes``.
+    keep_probabilities
+        Keep the probabilities themselves, see `Confidence.crops`.
 
     Raises
     ------
@@ -81,9 +120,8 @@ def label_image(
             error.__traceback__ = None  # it holds on to what was allocated
             give_back()
             continue
-        memory = {"budget_mib": budget // MIB, "predicted_mib": None if predicted is None else predicted // MIB}
-        codes = {"codes": ["MEMORY_FELL_BACK"]} if ran_out else {}
-        return labels, confidence, {"memory": {**memory, "way": str(plan), "ran_out": ran_out}, **codes}
+        predicted_mib = None if predicted is None else predicted // MIB
+        return Segmentation(labels, confidence, MemoryUse(budget // MIB, predicted_mib, str(plan), ran_out))
     needed = "" if smallest is None else f"needs about {smallest // MIB} MiB at least, "
     raise InputError(
         "MEMORY_TOO_SMALL",

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 from medseg.errors import InputError
 
@@ -28,6 +30,35 @@ class Stop(NamedTuple):
     @property
     def end(self) -> int:
         return self.first + len(self.weights)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where windows stand over a volume.
+
+    Attributes
+    ----------
+    size
+        Voxels of a window, three axes.
+    stops
+        Of each axis, where they stop; of a volume that is padded to the window where it is smaller.
+    padding_mode, padding_value
+        What it is padded with, see `torch.nn.functional.pad`.
+    """
+
+    size: Sequence[int]
+    stops: Sequence[Sequence[Stop]]
+    padding_mode: str = "constant"
+    padding_value: float = 0.0
+
+    def padded(self, image: torch.Tensor) -> tuple[torch.Tensor, list[slice]]:
+        """Return an image (channels, I, J, K) no smaller than a window, and where it was before, axis by axis."""
+        pads = padding(image.shape[1:], self.size)
+        if any(map(any, pads)):
+            widths = [width for pair in reversed(pads) for width in pair]
+            value = {"value": self.padding_value} if self.padding_value else {}
+            image = F.pad(image[None], widths, mode=self.padding_mode, **value)[0]
+        return image, [slice(low, n - high) for (low, high), n in zip(pads, image.shape[1:], strict=True)]
 
 
 def starts(length: int, window: int, overlap: float) -> list[int]:

@@ -75,7 +75,7 @@ def unet(
         `CONFIG_BAD_VALUE`: The numbers contradict each other.
     """
     if len(patch_size) != spatial_dims:
-        raise InputError("CONFIG_BAD_VALUE", f"patch_size {list(patch_size)} has not {spatial_dims} axes")
+        raise InputError("CONFIG_BAD_VALUE", f"patch_size {list(patch_size)} needs {spatial_dims} axes")
     if normalization not in ("instance", "batch"):
         raise InputError("CONFIG_BAD_VALUE", f"normalization {normalization!r}: 'instance' and 'batch' are known")
     strides = unet_strides(patch_size, levels=len(features) - int(full_resolution))

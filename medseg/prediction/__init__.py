@@ -1,4 +1,4 @@
-"""One case end to end (`case`), many that nothing breaks (`run`, `batch`), and a model kept in memory (`model`).
+"""Prediction: one case end to end (`case`), many (`run`, `batch`), a model that stays in memory (`model`).
 
 `reader_processes` read where a file may crash or hang; `manifest` records each attempt, `finished` tells what is
 left, `outputs` where results may go.
@@ -10,20 +10,34 @@ from medseg.lazy import lazy_names
 from medseg.prediction.batch import stopped_by_sigterm
 from medseg.prediction.finished import records_if_finished
 from medseg.prediction.manifest import read_newest
+from medseg.prediction.origin import Origin, origin_of
+from medseg.prediction.record import Record
+from medseg.prediction.resources import Resources
 
 if TYPE_CHECKING:
+    from medseg.prediction.case import Pipeline
     from medseg.prediction.model import as_volume, open_model
     from medseg.prediction.run import fail_if_any, predict_cases
 
 __all__ = [
+    "Origin",
+    "Pipeline",
+    "Record",
+    "Resources",
     "as_volume",
     "fail_if_any",
     "open_model",
+    "origin_of",
     "predict_cases",
     "read_newest",
     "records_if_finished",
     "stopped_by_sigterm",
 ]
 __getattr__ = lazy_names(
-    __name__, {"as_volume": "model", "open_model": "model", "fail_if_any": "run", "predict_cases": "run"}
+    __name__,
+    {
+        **dict.fromkeys(("as_volume", "open_model"), "model"),
+        **dict.fromkeys(("fail_if_any", "predict_cases"), "run"),
+        "Pipeline": "case",
+    },
 )

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from medseg.cases import Case
 from medseg.errors import CasesFailed, InputError
-from medseg.prediction.manifest import Record
+from medseg.prediction.record import Record
 
 T = TypeVar("T")
 Read = tuple[Case, Record, Any]  # a case, its record so far, and what was read; None where that failed
@@ -83,9 +83,10 @@ def run(
     Parameters
     ----------
     segments
-        From a record and what was read to labels, one for each network; several work at once, each in a thread.
+        From a record and what was read to what `finish` takes, one for each network; several work at once, each in
+        a thread.
     finish
-        Writes the labels of a case and its record; an error of its own ends the batch.
+        Writes what was found for a case, and its record; an error of its own ends the batch.
 
     Raises
     ------

@@ -1,142 +1,206 @@
-"""One case end to end: read and preprocessed, segmented."""
+"""One case end to end: `read_case`, `preprocess`, `infer`, `postprocess`; each returns what the next one takes."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medseg.cases import Case
-from medseg.read import Volume, read_volume
+from medseg.prediction.record import Record, attempt, begun
+from medseg.read import Selection, Volume, read_volume
+from medseg.write import check_volume
 
 if TYPE_CHECKING:  # processes that only read import no more than they need
     import torch
     from monai.inferers import Inferer
     from monai.transforms import Compose
 
+    from medseg.infer import Segmentation
 
-@dataclass
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A bundle's network with what goes before and after it.
+
+    Attributes
+    ----------
+    preprocessing
+        From ``image``, a `Volume`, to a tensor (1, I, J, K) on the network's grid.
+    network
+        Gives scores, (B, labels, …) of (B, 1, …), or probabilities if it has ``gives_probabilities``.
+    inferer
+        Runs it over the image. One that gives slabs goes by `medseg.infer.label_image`; any other of MONAI's gives
+        the whole tensor of scores.
+    postprocessing
+        From scores to a label map on the grid that the image was read with.
+    """
+
+    preprocessing: Compose
+    network: torch.nn.Module
+    inferer: Inferer
+    postprocessing: Compose
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is done with a case before the network; a process that reads is sent this.
+
+    Attributes
+    ----------
+    selection
+        Which volume is meant where the case's folder holds several.
+    spatial_dims, formats
+        Of the model, and of the results: a volume that they cannot have is refused right after it is read.
+    preprocessing
+        None where it cannot be sent to a process: it is done later, by the one that segments.
+    """
+
+    selection: Selection
+    spatial_dims: int
+    formats: Sequence[str]
+    preprocessing: Compose | None
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """A case that was read and preprocessed.
+    """A case that was read, and what preprocessing gave.
 
     Attributes
     ----------
     volume
         As it was read; in a batch its voxels are dropped (`without_voxels`).
     data
-        What preprocessing gave: ``image`` (1, I, J, K) on the network's grid. None if that is still to be done.
-    probabilities
-        Crops and the affine of their grid, see `medseg.infer.confidence`; None if they were not asked for.
+        ``image`` (1, I, J, K) on the network's grid. None if that is still to be done.
     """
 
     volume: Volume
-    data: dict[Any, Any] | None
-    probabilities: tuple[dict, np.ndarray] | None = None
+    data: Mapping[Any, Any] | None
 
 
-def prepare(
-    case: Case,
-    *,
-    preprocessing: Compose | None,
-    check: Callable[[Volume], None] | None = None,
-    select: Mapping[str, str] | None = None,
-    timings_s: dict[str, float] | None = None,
-) -> Prepared:
-    """Read, check and preprocess a case; `check` may refuse its volume before anything slow is done with it."""
+@dataclass(frozen=True)
+class Labelled:
+    """A case's label map on its own grid.
+
+    Attributes
+    ----------
+    labels
+        (I, J, K), unsigned.
+    codes
+        What was tolerated while segmenting.
+    facts
+        For the record: ``memory`` and ``confidence``.
+    probabilities
+        Crops and their grid's affine, see `medseg.infer.confidence`; None if they were not asked for.
+    """
+
+    labels: np.ndarray
+    codes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] | None = None
+    probabilities: tuple[Mapping[int, Any], np.ndarray] | None = None
+
+
+def read_and_preprocess(case: Case, reading: Reading) -> tuple[Record, Prepared | None]:
+    """Return a case read and preprocessed with the record so far; None where that failed."""
+    record, volume = attempt(begun(case), "read", read_case, case, reading)
+    if volume is None or reading.preprocessing is None:
+        return record, None if volume is None else Prepared(volume, None)
+    record, data = attempt(record, "preprocess", preprocess, volume, reading.preprocessing)
+    return record, None if data is None else Prepared(without_voxels(volume), data)
+
+
+def segment(
+    record: Record, prepared: Prepared, *, pipeline: Pipeline, budget_mib: float, keep_probabilities: bool
+) -> tuple[Record, Labelled | None]:
+    """Return a prepared case's labels and the record so far; None where that failed."""
+    data: Mapping[Any, Any] | None = prepared.data
+    if data is None:  # by a process that could not be sent the preprocessing
+        record, data = attempt(record, "preprocess", preprocess, prepared.volume, pipeline.preprocessing)
+    if data is None:
+        return record, None
+    record, scored = attempt(record, "infer", infer, data, pipeline, budget_mib, keep_probabilities)
+    if scored is None:
+        return record, None
+    return attempt(record, "postprocess", postprocess, scored, data, pipeline)
+
+
+def read_case(case: Case, reading: Reading) -> Volume:
+    """Read a case's volume, and refuse one that the model or a format cannot have.
+
+    Raises
+    ------
+    InputError
+        As `medseg.read_volume` and `medseg.write.check_volume`.
+    """
     from medseg.infer import retry_if_out_of_memory
 
-    timings_s = {} if timings_s is None else timings_s
-    with _timed(timings_s, "read"):
-        volume = retry_if_out_of_memory(read_volume, case["image"], **(select or {}))
-    if check is not None:
-        check(volume)
-    return Prepared(volume, None if preprocessing is None else preprocess(volume, preprocessing, timings_s))
+    volume = retry_if_out_of_memory(read_volume, case["image"], **reading.selection.as_json())
+    check_volume(volume, spatial_dims=reading.spatial_dims, formats=reading.formats)
+    return volume
 
 
-def preprocess(
-    volume: Volume, preprocessing: Compose, timings_s: dict[str, float] | None = None
-) -> dict[Any, Any]:
+def preprocess(volume: Volume, preprocessing: Compose) -> Mapping[Any, Any]:
     """Return what `preprocessing` makes of a volume: ``image`` (1, I, J, K) on the network's grid."""
     from medseg.infer import retry_if_out_of_memory
     from medseg.preprocess import IMAGE
 
-    with _timed({} if timings_s is None else timings_s, "preprocess"):
-        return retry_if_out_of_memory(preprocessing, {IMAGE: volume})
+    return retry_if_out_of_memory(preprocessing, {IMAGE: volume})
 
 
-def segment(
-    prepared: Prepared,
-    *,
-    network: torch.nn.Module,
-    inferer: Inferer,
-    postprocessing: Compose,
-    budget_mib: float = 0,
-    keep_probabilities: bool = False,
-    timings_s: dict[str, float] | None = None,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return a prepared case's label map (I, J, K) on its own grid, and facts for its record.
-
-    An inferer that gives slabs goes by `medseg.infer.segmentation.label_image`; any other of MONAI's, or a
-    postprocessing of one's own, by the whole tensor of scores.
-    """
+def infer(
+    data: Mapping[Any, Any], pipeline: Pipeline, budget_mib: float = 0, keep_probabilities: bool = False
+) -> Segmentation | torch.Tensor:
+    """Return a preprocessed image's labels on its own grid, or the scores (labels, I, J, K) of another inferer."""
     import torch
 
-    from medseg.infer import ToNativeLabelsd, count_components, label_image, retry_if_out_of_memory
-    from medseg.preprocess import IMAGE, PRED
+    from medseg.infer import ToNativeLabelsd, label_image
+    from medseg.preprocess import IMAGE
 
-    assert prepared.data is not None
-    timings_s = {} if timings_s is None else timings_s
-    data, device = prepared.data, next(network.parameters()).device
-    first, *others = postprocessing.transforms
-    if not hasattr(inferer, "slabs") or not isinstance(first, ToNativeLabelsd):
-        with _timed(timings_s, "infer"), torch.inference_mode():
-            data[PRED] = inferer(data[IMAGE][None].to(device), network)[0].cpu()
-        with _timed(timings_s, "postprocess"):
-            return postprocessing(data)[PRED][0].numpy(), {}
-    with _timed(timings_s, "infer"):
-        labels, confidence, facts = label_image(
+    device = next(pipeline.network.parameters()).device
+    if hasattr(pipeline.inferer, "slabs") and isinstance(pipeline.postprocessing.transforms[0], ToNativeLabelsd):
+        return label_image(
             data[IMAGE],
-            network,
-            inferer,
+            pipeline.network,
+            pipeline.inferer,
             device=device,
             budget_mib=budget_mib,
             keep_probabilities=keep_probabilities,
         )
-    with _timed(timings_s, "postprocess"):
-        facts["confidence"] = confidence.facts()
-        for label, count in retry_if_out_of_memory(count_components, labels).items():
-            facts["confidence"].setdefault(str(label), {})["components"] = count
-        if others:
-            data[PRED] = torch.from_numpy(labels)[None]
-            for transform in others:
-                data = retry_if_out_of_memory(transform, data)
-            labels = data[PRED][0].numpy()
-    if keep_probabilities:
-        prepared.probabilities = (confidence.crops(), np.asarray(data[IMAGE].affine))
-    return labels, facts
+    with torch.inference_mode():
+        return pipeline.inferer(data[IMAGE][None].to(device), pipeline.network)[0].cpu()
 
 
-def predict_case(
-    case: Case,
-    *,
-    preprocessing: Compose,
-    network: torch.nn.Module,
-    inferer: Inferer,
-    postprocessing: Compose,
-    check: Callable[[Volume], None] | None = None,
-    select: Mapping[str, str] | None = None,
-    timings_s: dict[str, float] | None = None,
-) -> tuple[np.ndarray, Volume]:
-    """Return the label map (I, J, K), uint8, of one case on its own grid, and the volume it is of."""
-    timings_s = {} if timings_s is None else timings_s
-    prepared = prepare(case, preprocessing=preprocessing, check=check, select=select, timings_s=timings_s)
-    how = {"network": network, "inferer": inferer, "postprocessing": postprocessing}
-    labels, _ = segment(prepared, timings_s=timings_s, **how)
-    return labels, prepared.volume
+def postprocess(scored: Segmentation | torch.Tensor, data: Mapping[Any, Any], pipeline: Pipeline) -> Labelled:
+    """Return the label map that is written, and what the record says of it.
+
+    Confidence and components are of the labels as the network gave them, before postprocessing changes them.
+    """
+    import torch
+
+    from medseg.infer import count_components, retry_if_out_of_memory
+    from medseg.preprocess import IMAGE, PRED
+
+    if isinstance(scored, torch.Tensor):
+        return Labelled(pipeline.postprocessing({**data, PRED: scored})[PRED][0].numpy())
+    confidence = scored.confidence.facts()
+    for label, count in retry_if_out_of_memory(count_components, scored.labels).items():
+        confidence.setdefault(str(label), {})["components"] = count
+    changed: Any = {**data, PRED: torch.from_numpy(scored.labels)[None]}
+    for transform in pipeline.postprocessing.transforms[1:]:  # the first is done
+        changed = retry_if_out_of_memory(transform, changed)
+    facts = {"memory": scored.memory.as_json(), "confidence": confidence}
+    json.dumps(facts, allow_nan=False)  # what cannot be recorded fails its case alone
+    crops = scored.confidence.crops
+    return Labelled(
+        changed[PRED][0].numpy(),
+        ("MEMORY_FELL_BACK",) if scored.memory.ran_out else (),
+        facts,
+        (crops(), np.asarray(data[IMAGE].affine)) if scored.confidence.keep else None,
+    )
 
 
 def without_voxels(volume: Volume) -> Volume:
@@ -144,10 +208,6 @@ def without_voxels(volume: Volume) -> Volume:
     return replace(volume, array=np.broadcast_to(volume.array.dtype.type(0), volume.array.shape))
 
 
-@contextmanager
-def _timed(timings_s: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        timings_s[stage] = round(time.perf_counter() - start, 3)
+def segmenter(pipeline: Pipeline, budget_mib: float, keep_probabilities: bool) -> partial:
+    """Return `segment` for one network."""
+    return partial(segment, pipeline=pipeline, budget_mib=budget_mib, keep_probabilities=keep_probabilities)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,24 +11,33 @@ from typing import Any
 
 import numpy as np
 
-from medseg.bundle import META, check_overrides, config_file, read_metadata
+from medseg.bundle import open_config
 from medseg.errors import InputError
-from medseg.prediction.case import Prepared, preprocess, segment
-from medseg.read import Volume, read_volume
+from medseg.prediction.case import Pipeline, infer, postprocess, preprocess
+from medseg.read import Selection, Volume, read_volume
 from medseg.write import check_volume
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a bundle's inference config makes of its numbers and weights."""
+    """A bundle's pipeline, ready to be called.
 
-    preprocessing: Any
-    network: Any
-    inferer: Any
-    postprocessing: Any
+    Attributes
+    ----------
+    pipeline
+        The network with what goes before and after it.
+    spatial_dims
+        3, or 2 for a network that goes slice by slice.
+    budget_mib
+        How large the process may grow; 0 for what is free, less a tenth.
+    selection
+        Which volume of a path is meant.
+    """
+
+    pipeline: Pipeline
     spatial_dims: int
     budget_mib: float
-    select: Mapping[str, str]
+    selection: Selection
 
     def __call__(self, data: Volume | str | Path) -> Volume:
         """Return the labels of a volume, or of the one at a path, as a volume on its grid.
@@ -38,16 +47,10 @@ class Model:
         InputError
             The volume cannot be read, or the model cannot have it.
         """
-        volume = data if isinstance(data, Volume) else read_volume(data, **self.select)
+        volume = data if isinstance(data, Volume) else read_volume(data, **self.selection.as_json())
         check_volume(volume, spatial_dims=self.spatial_dims, formats=("nifti",))
-        prepared = Prepared(volume, preprocess(volume, self.preprocessing))
-        labels, _ = segment(
-            prepared,
-            network=self.network,
-            inferer=self.inferer,
-            postprocessing=self.postprocessing,
-            budget_mib=self.budget_mib,
-        )
+        prepared = preprocess(volume, self.pipeline.preprocessing)
+        labels = postprocess(infer(prepared, self.pipeline, self.budget_mib), prepared, self.pipeline).labels
         return Volume(labels, volume.affine, modality="SEG", codes=volume.codes, source=volume.source)
 
 
@@ -64,39 +67,30 @@ def open_model(bundle: str | Path, **overrides: Any) -> Model:
     InputError
         `BUNDLE_MISSING`, `CONFIG_UNKNOWN_KEY`, `CONFIG_BAD_VALUE`, `WEIGHTS_MISSING`, `WEIGHTS_MISMATCH`.
     """
-    config = config_file(bundle, "inference")
-    check_overrides(config, overrides)
-    given = overrides.get("weights", config.parent.parent / "models" / "model.pt")
+    file = open_config(bundle, "inference", overrides).file
+    given = overrides.get("weights", file.parent.parent / "models" / "model.pt")
     weights = [Path(path) for path in ([given] if isinstance(given, (str, Path)) else given)]
     stamps = tuple(
         (str(path), path.stat().st_mtime_ns, path.stat().st_size)
-        for path in (config, config.with_name("metadata.json"), *weights)
+        for path in (file, file.with_name("metadata.json"), *weights)
         if path.is_file()
     )
-    return _open(config, stamps, json.dumps(overrides, sort_keys=True, default=str))
+    return _open(str(bundle), stamps, json.dumps(overrides, sort_keys=True, default=str))
 
 
 @lru_cache(maxsize=2)
-def _open(config: Path, _: Sequence[tuple], overrides: str) -> Model:
-    from monai.bundle import ConfigParser
-
-    root = config.parent.parent
-    metadata = read_metadata(root)
-    parser = ConfigParser()
-    parser.read_config(str(config))
-    parser[META] = metadata
-    parser["bundle_root"] = str(root)
-    for key, value in json.loads(overrides).items():
-        parser[key] = value
+def _open(bundle: str, _: Sequence[tuple], overrides: str) -> Model:
+    config = open_config(bundle, "inference", json.loads(overrides))
+    parser = config.parser()
     names = ("preprocessing", "network", "inferer", "postprocessing")
-    parts = {name: parser.get_parsed_content(name) for name in names}
+    pipeline = Pipeline(**{name: parser.get_parsed_content(name) for name in names})
+    pipeline.network.eval()
     select = {key: parser.get_parsed_content(key) for key in ("series_uid", "description", "modality")}
-    parts["network"].eval()
     return Model(
-        **parts,
-        spatial_dims=metadata["medseg"]["network"]["spatial_dims"],
+        pipeline,
+        spatial_dims=config.metadata.spatial_dims,
         budget_mib=parser.get_parsed_content("budget_mib"),
-        select={key: value for key, value in select.items() if value},
+        selection=Selection(**select),
     )
 
 
@@ -113,6 +107,6 @@ def as_volume(data: Any, affine: Any) -> Volume | str | Path:
     if affine is None:
         raise InputError(
             "GEOMETRY_BAD_AFFINE",
-            "an array alone has no place and no spacing: give affine=, 4×4, voxel to RAS+ mm",
+            "an array alone has no place and no spacing: give affine=, 4×4, voxel index to RAS+ mm",
         )
     return Volume(np.asarray(data), np.asarray(affine, float))

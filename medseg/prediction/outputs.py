@@ -61,8 +61,7 @@ def _read_by(case: Case) -> list[str]:
 def _named(folder: Path) -> Iterator[str]:
     """Yield the files that any record of this folder names."""
     for record in records_in(folder):
-        with suppress(KeyError, TypeError):
-            yield from [output["path"] for output in record["outputs"]]
+        yield from (output.path for output in record.outputs)
 
 
 def _marker(folder: Path, case_id: str) -> Path:

@@ -1,7 +1,7 @@
 """Processes that read: one that a damaged file crashes or hangs is ended, its case recorded, another started.
 
 They are plain Python programs that talk over a socket, not `multiprocessing`'s: those import the caller's main
-module again, which a notebook has not and a script without a guard runs twice. They end with their parent.
+module again, which a notebook lacks and a script without a guard runs twice. They end with their parent.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from typing import Any
 from medseg.cases import Case
 from medseg.errors import InputError
 from medseg.prediction.batch import Read
-from medseg.prediction.manifest import begun
+from medseg.prediction.record import Record, begun
 
 START = f"import sys; sys.path[:] = {{path!r}}; from {__name__} import serve; serve({{descriptor}})"
 SIZE = struct.Struct("<Q")
@@ -33,11 +34,14 @@ SOCKET_BYTES = 4 << 20
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 END_S = 5.0
 
-Reading = Callable[[Case], tuple[dict, Any]]
-
 
 def read_in_processes(
-    cases: Sequence[Case], read: Reading, *, processes: int, timeout_s: float, threads: int
+    cases: Sequence[Case],
+    read: Callable[[Case], tuple[Record, Any]],
+    *,
+    processes: int,
+    timeout_s: float,
+    threads: int,
 ) -> Generator[Read, None, None]:
     """Give what `read` makes of each case, as each is ready; each process reads one case ahead.
 
@@ -55,16 +59,7 @@ def read_in_processes(
     InputError
         `CONFIG_BAD_VALUE`: `read` cannot be sent, or the processes do not start.
     """
-    if os.name == "nt":
-        raise InputError(
-            "CONFIG_BAD_VALUE", f"jobs {processes}: on Windows, which hands no sockets on, use jobs 1"
-        )
-    try:
-        payload = pickle.dumps(read)
-    except Exception as error:
-        raise InputError(
-            "CONFIG_BAD_VALUE", f"jobs {processes}: the preprocessing cannot be sent to a process; use jobs 1"
-        ) from error
+    payload = _payload(read, processes)
     waiting = list(reversed(cases))
     busy: list[_Reader] = []
     try:
@@ -90,6 +85,19 @@ def read_in_processes(
     finally:
         for reader in busy:
             reader.end()
+
+
+def _payload(read: Callable, processes: int) -> bytes:
+    if os.name == "nt":
+        raise InputError(
+            "CONFIG_BAD_VALUE", f"jobs {processes}: more than one does not work on Windows; use jobs 1"
+        )
+    try:
+        return pickle.dumps(read)
+    except Exception as error:
+        raise InputError(
+            "CONFIG_BAD_VALUE", f"jobs {processes}: the preprocessing cannot be sent to a process; use jobs 1"
+        ) from error
 
 
 class _Reader:
@@ -137,7 +145,7 @@ class _Reader:
         if not self.started:
             raise InputError("CONFIG_BAD_VALUE", f"jobs: a process to read does not start: {message}; use jobs 1")
         self.case = None
-        return case, {**record, "codes": [code], "message": message}, None
+        return case, replace(record, codes=(code,), message=message), None
 
     def _how_it_ended(self) -> str:
         try:

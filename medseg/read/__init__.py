@@ -2,7 +2,7 @@
 
 `scan` says what is there by headers alone, `read_study` reads all of it, `read_volume` the one volume that is
 meant, and `LoadStudyd` does the latter as a MONAI transform. A new file format is a file here and a line in
-`study`.
+`formats`.
 """
 
 import logging
@@ -12,9 +12,11 @@ from medseg.lazy import lazy_names
 from medseg.read.dicom import walk
 from medseg.read.dicom_header import looks_like_dicom
 from medseg.read.dicom_values import quiet
+from medseg.read.formats import is_readable
 from medseg.read.inspection import inspect_path
 from medseg.read.nifti import is_nifti, read_nifti
-from medseg.read.study import is_readable, read_study, read_volume, scan
+from medseg.read.selection import Selection
+from medseg.read.study import read_study, read_volume, scan
 from medseg.read.volume import Finding, Volume
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Finding",
     "LoadStudyd",
+    "Selection",
     "StudyReader",
     "Volume",
     "inspect_path",

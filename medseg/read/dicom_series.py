@@ -62,7 +62,7 @@ def stacks(name: str, slices: Sequence[Slice], identical: Callable[[Slice, Slice
         if len(plane) == 1 and plane is not main:
             _check_is_scout(name, plane[0], main)
     if len(main) == 1 and len(planes) > 1:
-        raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{name}: each slice lies in a plane of its own; split it")
+        raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{name}: its slices are not parallel; split it")
     found = [stack for plane in whole for stack in _volumes(name, plane, identical)]
     codes = ("DICOM_SPLIT",) * (len(found) > 1)
     codes += ("DICOM_SCOUT",) * (len(kept) < len(slices) or len(whole) < len(planes))
@@ -80,7 +80,7 @@ def _by_plane(name: str, slices: Sequence[Slice]) -> list[list[Slice]]:
         else:
             planes.append([s])
         if len(planes) > PLANES_MAX:
-            raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{name}: its slices lie in many planes; split it")
+            raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{name}: its slices have many orientations; split it")
     return planes
 
 
@@ -145,7 +145,7 @@ def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice],
     raise InputError(
         "GEOMETRY_DUPLICATE_SLICE",
         f"{name}: {len(slices)} slices lie at {len(places)} positions, and their headers do not say which belong "
-        "together; take the others out",
+        "together; remove the slices that do not belong",
     )
 
 

@@ -86,16 +86,7 @@ def slices_of(path: Path, ds: Dataset, where: tuple[int, int], codes: tuple[str,
     frames = integer(ds, "NumberOfFrames", 1)
     groups: Sequence[Dataset] = ds.get("PerFrameFunctionalGroupsSequence") or []
     shared = (ds.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    if (frames > 1 and not groups) or (groups and len(groups) != frames):
-        raise InputError(
-            "DICOM_MULTIFRAME",
-            f"{path} says that it has {frames} frames and where {len(groups)} of them lie; export it as "
-            "enhanced CT or MR, or as single frames",
-        )
-    if "MOSAIC" in text(ds, "ImageType"):
-        raise InputError(
-            "DICOM_MOSAIC", f"{path} holds all slices of a volume as tiles of one picture; export single slices"
-        )
+    _check_frames(path, ds, frames, len(groups))
     size = (integer(ds, "Rows", 0), integer(ds, "Columns", 0))
     pixels = _pixels(path, ds, where, size, frames)
     if text(ds, "PhotometricInterpretation") == "MONOCHROME1":
@@ -125,6 +116,20 @@ def slices_of(path: Path, ds: Dataset, where: tuple[int, int], codes: tuple[str,
     return slices
 
 
+def _check_frames(path: Path, ds: Dataset, frames: int, placed: int) -> None:
+    """Refuse frames that are not placed, and slices that are tiles of one picture."""
+    if (frames > 1 and not placed) or (placed and placed != frames):
+        raise InputError(
+            "DICOM_MULTIFRAME",
+            f"{path} has {frames} frames, but positions for {placed} of them; export it as enhanced CT or "
+            "MR, or as single frames",
+        )
+    if "MOSAIC" in text(ds, "ImageType"):
+        raise InputError(
+            "DICOM_MOSAIC", f"{path} holds all slices of a volume as tiles of one picture; export single slices"
+        )
+
+
 def _groups(item: Dataset) -> list[Dataset]:
     """Return the functional groups of one frame, or of all, that say where it lies or what it shows."""
     found = [item.get(keyword) for keyword in GROUPS if keyword in item]
@@ -147,7 +152,8 @@ def _place(path: Path, levels: Sequence[Dataset]) -> dict[str, Any]:
     if missing:
         raise InputError(
             "GEOMETRY_MISSING_POSITION",
-            f"{path} has no valid {', '.join(missing)}, so its pixels lie nowhere; export it from the PACS again",
+            f"{path} has no valid {', '.join(missing)}, so its pixels cannot be placed; export it from "
+            "the PACS again",
         )
     row, column = np.array(cosines[:3]), np.array(cosines[3:])
     off = max(abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(row @ column))

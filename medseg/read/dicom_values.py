@@ -61,9 +61,9 @@ KEYWORDS = (
 TAGS: list[Any] = [Tag(keyword) for keyword in KEYWORDS]
 
 
-def first(levels: Sequence[Dataset], keyword: str, get: Any, *how: Any) -> Any:
+def first(levels: Sequence[Dataset], keyword: str, get: Any, *arguments: Any) -> Any:
     """Return what `get` finds at the innermost level that has the element."""
-    return next((get(level, keyword, *how) for level in levels if keyword in level), None)
+    return next((get(level, keyword, *arguments) for level in levels if keyword in level), None)
 
 
 def trait(ds: Dataset, keyword: str) -> Any:

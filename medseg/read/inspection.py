@@ -27,7 +27,7 @@ def inspect_path(path: str | Path, *, voxels: bool = False) -> list[dict[str, An
 
 
 def _with_voxels(finding: Finding) -> Finding:
-    """Read the voxels, let them go, and return what they told."""
+    """Read the voxels, and return the finding with the codes that they gave."""
     if finding.load is None:
         return finding
     try:

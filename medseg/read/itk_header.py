@@ -59,7 +59,7 @@ def parse_text(stream: BinaryIO, path: Path) -> ItkText:
     if len(text.sizes) not in (2, 3):
         raise InputError(
             "GEOMETRY_NOT_3D",
-            f"{path} has shape {text.sizes}; one volume a file is read: split it into such files",
+            f"{path} has shape {text.sizes}; each file must hold one 3D volume: split it",
         )
     return text
 
@@ -111,7 +111,7 @@ def _meta(stream: BinaryIO, path: Path) -> ItkText:
         raise InputError("IMAGE_NOT_SCALAR", f"{path} holds vectors or colours; convert it to a scalar image")
     sizes = _integers(fields["DimSize"], path)
     if _integers(fields["NDims"], path) != (len(sizes),):
-        raise unreadable(path, "its shape has not as many numbers as it has axes")
+        raise unreadable(path, "the number of sizes differs from the number of axes")
     for key in META_NUMBERS.keys() & fields.keys():  # MetaIO would say so on the console
         words = fields[key].split()
         if len(words) != len(sizes) ** META_NUMBERS[key] or not all(re.fullmatch(NUMBER, word) for word in words):

@@ -15,7 +15,8 @@ from monai.utils import MetaKeys, SpaceKeys
 from numpy.typing import DTypeLike
 
 from medseg.errors import InputError
-from medseg.read.study import is_readable, read_volume
+from medseg.read.formats import is_readable
+from medseg.read.study import read_volume
 from medseg.read.volume import Volume
 
 
@@ -40,7 +41,7 @@ class StudyReader(ImageReader):
     def read(self, data: Any, **_: Any) -> Volume:
         paths = [data] if isinstance(data, (str, Path)) else list(data)
         if len(paths) != 1:
-            raise InputError("FILE_UNREADABLE", f"one path a volume is read, {len(paths)} were given")
+            raise InputError("FILE_UNREADABLE", f"{len(paths)} paths were given; one volume is read from one path")
         return read_volume(paths[0], **self.select)
 
     def get_data(self, img: Volume) -> tuple[np.ndarray, dict]:

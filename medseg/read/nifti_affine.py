@@ -43,7 +43,7 @@ def affine_of(header: Any, shape: tuple[int, int, int], path: Path) -> tuple[np.
             if qform is None:
                 raise InputError(
                     "GEOMETRY_BAD_AFFINE",
-                    f"{path}: its qform has no valid rotation or voxel size, and no sform stands beside it; "
+                    f"{path}: its qform has no valid rotation or voxel size, and there is no sform; "
                     "export it again with a valid orientation",
                 )
             affine = to_mm @ qform

@@ -129,7 +129,7 @@ def _shape(header: Any, path: Path) -> tuple[int, int, int]:
     if n_axes == 1 or prod(dims[3:]) != 1:
         raise InputError(
             "GEOMETRY_NOT_3D",
-            f"{path} has shape {tuple(dims)}; one volume a file is read: split it into such files",
+            f"{path} has shape {tuple(dims)}; each file must hold one 3D volume: split it",
         )
     i, j, k = (*dims[:3], 1)[:3]
     return i, j, k

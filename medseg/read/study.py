@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from fnmatch import fnmatch
-from functools import partial
 from pathlib import Path
 
 from medseg.errors import InputError
 from medseg.read.dicom import files_below, files_of_dicomdir, is_dicomdir, scan_dicom
-from medseg.read.itk_formats import is_itk_format, read_itk, scan_itk
-from medseg.read.nifti import is_nifti, read_nifti, scan_nifti
+from medseg.read.formats import is_readable, scan_file
+from medseg.read.selection import Selection
 from medseg.read.volume import Finding, Volume
 
 log = logging.getLogger(__name__)
-
-
-def is_readable(path: str | Path) -> bool:
-    """Say whether the name is that of a NIfTI, NRRD or MetaImage file; DICOM files may have any name."""
-    return is_nifti(path) or is_itk_format(path)
 
 
 def scan(path: str | Path) -> list[Finding]:
@@ -50,21 +43,11 @@ def scan(path: str | Path) -> list[Finding]:
         files, outside = files_of_dicomdir(path)
     else:
         files = [path]
-    others = [_scan_file(file) for file in files if is_readable(file)]
+    others = [scan_file(file) for file in files if is_readable(file)]
     found = [*outside, *others, *scan_dicom(file for file in files if not is_readable(file))]
     if not found and not path.is_dir():
         raise InputError("FILE_UNREADABLE", f"{path} is no NIfTI, NRRD, MetaImage or DICOM file")
     return found
-
-
-def _scan_file(path: Path) -> Finding:
-    nifti = is_nifti(path)
-    try:
-        facts = (scan_nifti if nifti else scan_itk)(path)
-    except InputError as error:
-        return Finding.refused((path,), error)
-    load = partial(read_nifti if nifti else read_itk, path)
-    return Finding((path,), "ok", facts.codes, shape=facts.shape, affine=facts.affine, load=load)
 
 
 def read_study(path: str | Path) -> list[Volume]:
@@ -122,16 +105,15 @@ def read_volume(path: str | Path, *, series_uid: str = "", description: str = ""
     InputError
         `DICOM_SEVERAL_SERIES`, `DICOM_NO_SUCH_SERIES`, or why the one that is meant was refused.
     """
-    found = scan(path)
+    selection, found = Selection(series_uid, description, modality), scan(path)
     possible = [finding for finding in found if finding.verdict != "skipped"]
-    chosen = [finding for finding in possible if _matches(finding, series_uid, description, modality)]
+    chosen = [finding for finding in possible if selection.matches(finding)]
     if not possible:
         raise _nothing(path, found)
     if not chosen:
         raise InputError(
             "DICOM_NO_SUCH_SERIES",
-            f"{path} has {len(possible)} volumes, none with {_asked(series_uid, description, modality)}; "
-            "`medseg inspect` lists them",
+            f"{path} has {len(possible)} volumes, none with {selection}; `medseg inspect` lists them",
         )
     unknown = [finding for finding in chosen if finding.verdict == "refused" and not finding.series_uid]
     if len(chosen) > 1 and not unknown:
@@ -146,16 +128,6 @@ def read_volume(path: str | Path, *, series_uid: str = "", description: str = ""
     return one.load()
 
 
-def _matches(finding: Finding, series_uid: str, description: str, modality: str) -> bool:
-    if finding.verdict == "refused" and not finding.series_uid:
-        return True  # it may be part of what is meant
-    return (
-        series_uid in ("", finding.series_uid)
-        and (not description or fnmatch(finding.description.casefold(), description.casefold()))
-        and (not modality or finding.modality in ("", modality))
-    )
-
-
 def _nothing(path: str | Path, found: Sequence[Finding]) -> InputError:
     if found:  # a damaged file of no known series may be why the others are incomplete
         first = min(found, key=lambda finding: (finding.verdict == "skipped", bool(finding.series_uid)))
@@ -163,11 +135,6 @@ def _nothing(path: str | Path, found: Sequence[Finding]) -> InputError:
     return InputError(
         "FILE_UNREADABLE", f"{path} holds no image; give a NIfTI file or the folder of a DICOM series"
     )
-
-
-def _asked(series_uid: str, description: str, modality: str) -> str:
-    asked = {"series_uid": series_uid, "description": description, "modality": modality}
-    return " and ".join(f"{name} {value!r}" for name, value in asked.items() if value)
 
 
 def _listed(found: Sequence[Finding]) -> str:

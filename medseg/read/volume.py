@@ -59,7 +59,7 @@ def check_affine(affine: np.ndarray, name: object) -> None:
     if not np.isfinite(affine).all() or abs(np.linalg.det(directions)) < 1e-9:
         raise InputError(
             "GEOMETRY_BAD_AFFINE",
-            f"{name}: its affine has NaN, infinite or linearly dependent columns, so its voxels lie nowhere; "
+            f"{name}: its affine has NaN, infinite or linearly dependent columns, so its voxels cannot be placed; "
             "export it again with a valid orientation",
         )
 

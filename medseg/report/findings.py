@@ -49,7 +49,7 @@ def _empties(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
 
     missed = [where(row) for row in rows if row["reference_volume_ml"] and not row["volume_ml"]]
     invented = [where(row) for row in rows if row["volume_ml"] and not row["reference_volume_ml"]]
-    told = {"Missed altogether": missed, "Invented, in the prediction alone": invented}
+    told = {"Missed altogether": missed, "Invented: only in the prediction": invented}
     return [(text, found) for text, found in told.items() if found]
 
 

@@ -15,7 +15,7 @@ from medseg.files import atomic, write_text
 from medseg.metrics import lower_is_better
 from medseg.report import pictures
 from medseg.report.distributions import distribution
-from medseg.report.evidence import gather
+from medseg.report.evidence import Evidence, gather
 from medseg.report.findings import findings
 from medseg.report.numbers import case_number, direction, has, mean, metrics_of, number, shown, title
 from medseg.report.pictures import may_be_shown
@@ -25,11 +25,7 @@ __all__ = ["Views", "may_be_shown", "write_report"]
 
 
 TEMPLATE = Path(__file__).with_name("template")
-
-
 OVERLAYS = 3  # of the worst cases, written as PNG
-
-
 NAMED_AT_ONCE = 8  # longer lists are folded
 
 
@@ -64,23 +60,10 @@ def write_report(
     names = {i: label["name"] for i, label in summary["labels"].items()}
     listed = worst_first(cases, rows, models, main)
     by_id = {case["id"]: case for case in cases}
-    worst = {case["id"]: place for place, case in enumerate(listed[:OVERLAYS], start=1)}
-
-    def draw(case: Mapping[str, Any], scene: Scene) -> bytes | None:
-        if case["id"] not in worst:
-            return None
-        entry = listed[worst[case["id"]] - 1]
-        texts = [_caption(model, entry["models"][model]["means"], main) for model in models]
-        return pictures.poster(scene, case["id"], texts)
-
+    worst = {case["id"]: case for case in listed[:OVERLAYS]}
+    draw = partial(_poster, worst=worst, models=models, main=main)
     evidence = gather([by_id[case["id"]] for case in listed], read, show=show, names=names, draw=draw)
-    for old in (output / "overlays").glob("worst_[0-9]*_*.png"):  # an earlier evaluation's
-        old.unlink(missing_ok=True)
-    for name, place in worst.items():
-        if name in evidence and evidence[name].poster:
-            with atomic(output / "overlays" / f"worst_{place}_{file_name(name)}.png") as part:
-                part.write_bytes(evidence[name].poster or b"")
-    packed = [(name, its) for name, its in evidence.items() if its.volume and its.facts]
+    _write_overlays(output / "overlays", list(worst), evidence)
     context = {
         "summary": summary,
         "models": models,
@@ -94,25 +77,62 @@ def write_report(
         "differences": _differences(summary, main) if len(models) > 1 else [],
         "legend": pictures.LEGEND,
         "places": {case["id"]: place for place, case in enumerate(listed, start=1)},
-        "volumes": {
-            "cases": [{"id": name, **(its.facts or {})} for name, its in packed],
-            "colours": {
-                "reference": pictures.REFERENCE,
-                "prediction": pictures.PREDICTION,
-                "missed": pictures.MISSED,
-                "invented": pictures.INVENTED,
-                "confused": pictures.CONFUSED,
-            },
-            "opacity": pictures.FILL_OPACITY,
-            "no_image": pictures.NO_IMAGE,
-        },
-        "packed": [(name, Markup(its.volume)) for name, its in packed],  # base64 needs no escaping
+        **_volumes(evidence),
         "whose_facts": {key: value for key, value in summary["provenance"].items() if key != "sha256"},
         "groups": summary.get("groups") or {},
         "hashes": summary["provenance"].get("sha256") or {},
         **findings(summary, rows, main[0]),
     }
     write_text(output / "report.html", _environment(summary).get_template("report.html.jinja").render(context))
+
+
+def _poster(
+    case: Mapping[str, Any],
+    scene: Scene,
+    *,
+    worst: Mapping[str, Mapping[str, Any]],
+    models: Sequence[str | None],
+    main: Sequence[str],
+) -> bytes | None:
+    """Draw a picture of its own for one of the worst cases."""
+    if case["id"] not in worst:
+        return None
+    means = worst[case["id"]]["models"]
+    return pictures.poster(scene, case["id"], [_caption(m, means[m]["means"], main) for m in models])
+
+
+def _write_overlays(folder: Path, worst: Sequence[str], evidence: Mapping[str, Evidence]) -> None:
+    for old in folder.glob("worst_[0-9]*_*.png"):  # an earlier evaluation's
+        old.unlink(missing_ok=True)
+    for place, name in enumerate(worst, start=1):
+        poster = evidence[name].poster if name in evidence else None
+        if poster:
+            with atomic(folder / f"worst_{place}_{file_name(name)}.png") as part:
+                part.write_bytes(poster)
+
+
+def _volumes(evidence: Mapping[str, Evidence]) -> dict[str, Any]:
+    """Return the volumes to scroll through, and what the page's script has to know of them.
+
+    Their base64 needs no escaping.
+    """
+    packed = [(name, its) for name, its in evidence.items() if its.volume and its.facts]
+    facts = {
+        "cases": [{"id": name, **(its.facts or {})} for name, its in packed],
+        "colours": {
+            "reference": pictures.REFERENCE,
+            "prediction": pictures.PREDICTION,
+            "missed": pictures.MISSED,
+            "invented": pictures.INVENTED,
+            "confused": pictures.CONFUSED,
+        },
+        "opacity": pictures.FILL_OPACITY,
+        "no_image": pictures.NO_IMAGE,
+    }
+    return {
+        "volumes": facts,
+        "packed": [(name, Markup(its.volume)) for name, its in packed],
+    }
 
 
 def _environment(summary: Mapping[str, Any]) -> Environment:

@@ -11,19 +11,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from medseg.report.scenes import Scene, to_grey
 
-# Okabe and Ito's colours, told apart by colour-blind readers too (Color Universal Design, 2008).
-ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
+# Of Okabe and Ito's colours, told apart by colour-blind readers too (Color Universal Design, 2008)
+ORANGE, SKY, BLUE, VERMILLION, PURPLE = (
+    *((230, 159, 0), (86, 180, 233), (0, 114, 178)),
+    *((213, 94, 0), (204, 121, 167)),
 )
-PALETTE = np.array([ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILLION, PURPLE], dtype=np.float32)
-OPACITY = 0.5
-
 # Blue belongs to the reference, orange to the prediction, whatever the label.
 REFERENCE, PREDICTION = SKY, ORANGE
 MISSED, INVENTED, CONFUSED = (
@@ -47,40 +39,9 @@ NO_IMAGE = 70  # the grey, of 255, where there is no image
 PLANES = ((2, 0, 1, "RLAP"), (1, 0, 2, "RLSI"), (0, 1, 2, "APSI"))  # cut, across, down, letters at the four edges
 
 
-def label_colours(label_ids: np.ndarray | int) -> np.ndarray:
-    """Return the RGB colour, 0 to 255, of each label id; the same id has the same colour everywhere."""
-    return PALETTE[(np.asarray(label_ids) - 1) % len(PALETTE)]
-
-
 def may_be_shown(codes: str | Iterable[str]) -> bool:
     """Say whether pictures may be drawn of an image read with these codes; burned-in text may name the patient."""
     return "DICOM_BURNED_IN_ANNOTATION" not in codes
-
-
-def overlay(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the slice `image` (I, J) in grey with `labels` (I, J) in colour, as an uint8 RGB picture (J, I, 3).
-
-    The first axis points right and the second up, as RAS+ slices are drawn.
-    """
-    low, high = np.percentile(image, (1, 99))
-    grey = np.clip((image - low) / max(high - low, 1e-6), 0, 1)[..., None] * np.full(3, 255.0)
-    coloured = (1 - OPACITY) * grey + OPACITY * label_colours(labels)
-    picture = np.where((labels > 0)[..., None], coloured, grey)
-    return np.flip(picture.transpose(1, 0, 2), axis=0).round().astype(np.uint8)
-
-
-def worst_slice(prediction: np.ndarray, reference: np.ndarray) -> int:
-    """Return the index along the third axis with most wrong voxels, or with most labelled ones if none is."""
-    wrong = (prediction != reference).sum(axis=(0, 1))
-    return int(np.argmax(wrong if wrong.any() else (reference > 0).sum(axis=(0, 1))))
-
-
-def slice_row(image: np.ndarray, reference: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Return image, reference and prediction side by side, one slice of each, as an uint8 RGB picture."""
-    k = worst_slice(prediction, reference)
-    nothing = np.zeros_like(reference[..., k])
-    shown = [overlay(image[..., k], labels) for labels in (nothing, reference[..., k], prediction[..., k])]
-    return np.concatenate(shown, axis=1)
 
 
 def strip(scene: Scene, prediction: np.ndarray, *, width: int, height: int, line: int = 1) -> Image.Image:

@@ -1,7 +1,7 @@
 """What MONAI's trainer lacks: augmentation drawn per case, schedule, time budget, exact resume, record, log."""
 
 from medseg.training.augment import augmentation
-from medseg.training.checkpoints import Checkpoints
+from medseg.training.checkpoints import Checkpoints, RunState
 from medseg.training.datasets import AugmentedDataset, EpochSampler
 from medseg.training.log import TrainingLog
 from medseg.training.run import train
@@ -13,6 +13,7 @@ __all__ = [
     "AugmentedDataset",
     "Checkpoints",
     "EpochSampler",
+    "RunState",
     "Schedule",
     "TrainingLog",
     "WeightAverage",

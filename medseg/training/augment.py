@@ -78,7 +78,13 @@ def augmentation(
         )
     ]
     steps += [RandFlipd(KEYS, prob=0.5, spatial_axis=axis) for axis in flip_axes]
-    steps += [
+    steps += _intensity_changes(axes)
+    steps.append(ToTensord(KEYS, track_meta=False))  # the loss is faster on tensors without metadata
+    return Compose(steps)
+
+
+def _intensity_changes(axes: int) -> list[Transform]:
+    return [
         RandGaussianNoised(IMAGE, prob=0.15, std=0.1),
         RandGaussianSmoothd(IMAGE, prob=0.15, sigma_x=(0.5, 1.0), sigma_y=(0.5, 1.0), sigma_z=(0.5, 1.0)),
         RandScaleIntensityd(IMAGE, prob=0.3, factors=0.25),
@@ -87,6 +93,4 @@ def augmentation(
         RandSimulateLowResolutiond(
             IMAGE, prob=0.15, zoom_range=(0.5, 1.0), upsample_mode="trilinear" if axes == 3 else "bilinear"
         ),
-        ToTensord(KEYS, track_meta=False),  # the loss is faster on tensors without metadata
     ]
-    return Compose(steps)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,33 @@ from medseg.training.weight_average import WeightAverage
 KEY_METRIC = "dice"
 
 
+@dataclass(frozen=True)
+class RunState:
+    """What a run changes as it trains, and ``last.pt`` holds.
+
+    Attributes
+    ----------
+    network, optimizer
+        What is trained, and by what.
+    schedule
+        The learning rate and the time that is gone.
+    average
+        The running mean of the network's weights.
+    """
+
+    network: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    average: WeightAverage
+
+    def state_dict(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name).state_dict() for each in fields(self)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        for each in fields(self):
+            getattr(self, each.name).load_state_dict(state[each.name])
+
+
 class Checkpoints:
     """Validate every `interval` epochs and at the end; keep ``best.pt`` and ``last.pt``; resume from that.
 
@@ -27,18 +56,14 @@ class Checkpoints:
         self,
         output_dir: str | Path,
         *,
-        network: torch.nn.Module,
-        optimizer: torch.optim.Optimizer,
-        schedule: Schedule,
-        average: WeightAverage,
+        state: RunState,
         sampler: EpochSampler,
         evaluator: Engine,
         interval: int,
         resume: bool = True,
     ) -> None:
         self.models = Path(output_dir) / "models"
-        self.network, self.optimizer, self.schedule = network, optimizer, schedule
-        self.average, self.sampler, self.evaluator = average, sampler, evaluator
+        self.state, self.sampler, self.evaluator = state, sampler, evaluator
         self.interval, self.resume = interval, resume
         self.best: dict[str, Any] = {"epoch": 0, KEY_METRIC: -1.0}
         self.validated_at = 0
@@ -53,14 +78,11 @@ class Checkpoints:
         last = self.models / "last.pt"
         if self.resume and last.is_file():
             state = torch.load(last, map_location="cpu", weights_only=True)
-            self.network.load_state_dict(state["network"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
-            self.average.load_state_dict(state["average"])
+            self.state.load_state_dict(state)
             self.best = state["best"]
             engine.state.epoch = self.validated_at = state["epoch"]
             engine.state.iteration = state["epoch"] * engine.state.epoch_length
-            if self.schedule.elapsed_s >= self.schedule.budget_s:
+            if self.state.schedule.elapsed_s >= self.state.schedule.budget_s:
                 engine.terminate()
         self.sampler.epoch = engine.state.epoch + 1
 
@@ -79,18 +101,11 @@ class Checkpoints:
         self.validated_at = epoch
         self.evaluator.run()
         metrics = {name: round(value, 5) for name, value in self.evaluator.state.metrics.items()}
-        self.schedule.validated(metrics[KEY_METRIC])
+        self.state.schedule.validated(metrics[KEY_METRIC])
         if metrics[KEY_METRIC] > self.best[KEY_METRIC]:
             self.best = {"epoch": epoch, **metrics}
-            write_torch(self.models / "best.pt", self.average.network.state_dict())
+            write_torch(self.models / "best.pt", self.state.average.network.state_dict())
         write_torch(
             self.models / "last.pt",
-            {
-                "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "average": self.average.state_dict(),
-                "best": self.best,
-                "epoch": epoch,
-            },
+            {**self.state.state_dict(), "best": self.best, "epoch": epoch},
         )

@@ -10,8 +10,9 @@ from ignite.engine import Engine, Events
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from medseg.report import may_be_shown, slice_row
+from medseg.report import may_be_shown
 from medseg.training.checkpoints import Checkpoints
+from medseg.training.pictures import Colours, slice_row
 
 
 class TrainingLog:
@@ -23,6 +24,8 @@ class TrainingLog:
         The log goes to its folder ``tensorboard``.
     checkpoints
         Gives the evaluator, the schedule and the best metrics.
+    colours
+        Of each label, RGB 0 to 255; see `medseg.bundle.label_colours`.
     every
         Iterations between two points of the training curves.
     pictures
@@ -30,10 +33,17 @@ class TrainingLog:
     """
 
     def __init__(
-        self, output_dir: str | Path, checkpoints: Checkpoints, *, every: int = 10, pictures: int = 3
+        self,
+        output_dir: str | Path,
+        checkpoints: Checkpoints,
+        *,
+        colours: Colours,
+        every: int = 10,
+        pictures: int = 3,
     ) -> None:
         self.folder = Path(output_dir) / "tensorboard"
-        self.checkpoints, self.every, self.pictures = checkpoints, every, pictures
+        self.checkpoints, self.colours = checkpoints, colours
+        self.every, self.pictures = every, pictures
         self.losses: list[float] = []
         self.shown = 0
 
@@ -56,13 +66,13 @@ class TrainingLog:
             return
         loss = sum(self.losses) / len(self.losses)
         self.losses.clear()
-        rate = self.checkpoints.optimizer.param_groups[0]["lr"]
+        rate = self.checkpoints.state.optimizer.param_groups[0]["lr"]
         self.writer.add_scalar("train/loss", loss, engine.state.iteration)
         self.writer.add_scalar("train/learning_rate", rate, engine.state.iteration)
         self._show(engine, loss)
 
     def _show(self, engine: Engine, loss: float) -> None:
-        best, schedule = self.checkpoints.best, self.checkpoints.schedule
+        best, schedule = self.checkpoints.best, self.checkpoints.state.schedule
         percent = 100 * schedule.progress(engine)
         left = schedule.elapsed_s * (100 - percent) / max(percent, 0.1)
         text = f"epoch {engine.state.epoch}, loss {loss:.3f}, {left / 60:.1f} min left"
@@ -78,6 +88,7 @@ class TrainingLog:
                     item["image"][0].cpu().numpy(),
                     item["label"][0].cpu().numpy().astype("uint8"),
                     item["pred"].argmax(0).to(torch.uint8).cpu().numpy(),
+                    self.colours,
                 )
                 self.writer.add_image(
                     f"validation/case_{self.shown}", picture, trainer.state.iteration, dataformats="HWC"

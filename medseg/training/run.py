@@ -22,7 +22,7 @@ def train(trainer: Engine, checkpoints: Checkpoints, output_dir: str | Path) -> 
     record = json.loads(path.read_text(encoding="utf-8"))
     record["outcome"] = {
         "epochs": trainer.state.epoch,
-        "minutes": round(checkpoints.schedule.elapsed_s / 60, 2),
+        "minutes": round(checkpoints.state.schedule.elapsed_s / 60, 2),
         "best": checkpoints.best,
     }
     write_json(path, record)

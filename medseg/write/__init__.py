@@ -7,13 +7,14 @@ in `results`.
 from medseg.write.dicom_seg import SEG_TYPES, write_dicom_seg
 from medseg.write.nifti import write_label_map
 from medseg.write.probabilities import write_probabilities
-from medseg.write.results import SUFFIXES, check_formats, check_volume, write_results
+from medseg.write.results import SUFFIXES, Output, OutputFormats, check_volume, write_results
 from medseg.write.rtstruct import write_rtstruct
 
 __all__ = [
     "SEG_TYPES",
     "SUFFIXES",
-    "check_formats",
+    "Output",
+    "OutputFormats",
     "check_volume",
     "write_dicom_seg",
     "write_label_map",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 
-from medseg.bundle import Segment, segments_of
+from medseg.bundle import Metadata, Segment, segments_of
 from medseg.errors import InputError
 from medseg.files import atomic
 from medseg.read import Volume, quiet
@@ -30,7 +30,7 @@ def write_dicom_seg(
     path: str | Path,
     labels: np.ndarray,
     volume: Volume,
-    metadata: Mapping[str, Any],
+    metadata: Metadata,
     *,
     seg_type: str = "BINARY",
 ) -> None:
@@ -88,7 +88,7 @@ def _segmentation(
     labels: np.ndarray,
     source: Source,
     segments: Sequence[Segment],
-    metadata: Mapping[str, Any],
+    metadata: Metadata,
     seg_type: str,
 ) -> highdicom.seg.Segmentation:
     import highdicom
@@ -105,28 +105,27 @@ def _segmentation(
         segment_descriptions=[_description(s, int(n), metadata) for s, n in zip(segments, numbers, strict=True)],
         series_instance_uid=generate_uid(),
         series_number=SERIES_NUMBER,
-        series_description=f"{metadata['name']} {metadata['version']}"[:64],
+        series_description=f"{metadata.name} {metadata.version}"[:64],
         sop_instance_uid=generate_uid(),
         instance_number=1,
         manufacturer="medseg",
-        manufacturer_model_name=metadata["name"][:64],
+        manufacturer_model_name=metadata.name[:64],
         software_versions=version("medseg"),
         device_serial_number=NO_SERIAL_NUMBER,
         content_label="SEGMENTATION",
-        content_description=metadata["task"][:64] if "task" in metadata else None,
+        content_description=metadata.task[:64] or None,
         content_qualification="RESEARCH",
         specific_character_set=UTF_8,
     )
 
 
-def _description(segment: Segment, number: int, metadata: Mapping[str, Any]) -> highdicom.seg.SegmentDescription:
+def _description(segment: Segment, number: int, metadata: Metadata) -> highdicom.seg.SegmentDescription:
     import highdicom
     from pydicom.sr.codedict import codes
 
     def code(parts: Sequence[str]) -> highdicom.sr.CodedConcept:
         return highdicom.sr.CodedConcept(*parts)
 
-    colour = segment.colour_rgb
     description = highdicom.seg.SegmentDescription(
         segment_number=number,
         segment_label=segment.name,
@@ -134,10 +133,10 @@ def _description(segment: Segment, number: int, metadata: Mapping[str, Any]) -> 
         segmented_property_type=code(segment.type),
         algorithm_type="AUTOMATIC",
         algorithm_identification=highdicom.AlgorithmIdentificationSequence(
-            name=metadata["name"][:64], family=codes.DCM.ArtificialIntelligence, version=metadata["version"]
+            name=metadata.name[:64], family=codes.DCM.ArtificialIntelligence, version=metadata.version
         ),
         anatomic_regions=[code(segment.anatomic_region)] if segment.anatomic_region else None,
-        display_color=highdicom.color.CIELabColor.from_rgb(*colour) if colour else None,
+        display_color=highdicom.color.CIELabColor.from_rgb(*segment.colour_rgb),
     )
     if segment.type_modifier:
         kind = description.SegmentedPropertyTypeCodeSequence[0]

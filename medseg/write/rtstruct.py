@@ -8,17 +8,16 @@ same label map. Where a result is to be measured or used further, write NIfTI or
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
-from medseg.bundle import ANATOMICAL_STRUCTURE, Segment, segments_of
+from medseg.bundle import ANATOMICAL_STRUCTURE, Metadata, Segment, segments_of
 from medseg.files import atomic
 from medseg.read import Volume, quiet
 from medseg.write.contours import outlines
@@ -30,7 +29,7 @@ DECIMALS = 4  # of mm: below any scanner's, and within the 16 characters of a DS
 STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, which the referenced study is said to be
 
 
-def write_rtstruct(path: str | Path, labels: np.ndarray, volume: Volume, metadata: Mapping[str, Any]) -> None:
+def write_rtstruct(path: str | Path, labels: np.ndarray, volume: Volume, metadata: Metadata) -> None:
     """Write the outlines of a label map as RTSTRUCT, one ROI a label, also where nothing has it.
 
     Parameters
@@ -57,7 +56,7 @@ def write_rtstruct(path: str | Path, labels: np.ndarray, volume: Volume, metadat
             ds.save_as(part, enforce_file_format=True)
 
 
-def _structure_set(source: Source, metadata: Mapping[str, Any]) -> Dataset:
+def _structure_set(source: Source, metadata: Metadata) -> Dataset:
     now = datetime.now()
     ds = Dataset()
     ds.update(source.header)
@@ -70,7 +69,7 @@ def _structure_set(source: Source, metadata: Mapping[str, Any]) -> Dataset:
     ds.Modality, ds.SeriesInstanceUID, ds.SeriesNumber = "RTSTRUCT", generate_uid(), SERIES_NUMBER
     ds.SeriesDescription = _made_by(metadata)[:64]
     ds.OperatorsName = None
-    ds.Manufacturer, ds.ManufacturerModelName = "medseg", metadata["name"][:64]
+    ds.Manufacturer, ds.ManufacturerModelName = "medseg", metadata.name[:64]
     ds.SoftwareVersions = version("medseg")
     ds.StructureSetLabel, ds.StructureSetName = "medseg", _made_by(metadata)[:64]
     ds.InstanceNumber = 1
@@ -91,7 +90,7 @@ def _referenced_frame(source: Source) -> Dataset:
     return frame
 
 
-def _roi(source: Source, segment: Segment, metadata: Mapping[str, Any]) -> Dataset:
+def _roi(source: Source, segment: Segment, metadata: Metadata) -> Dataset:
     roi = Dataset()
     roi.ROINumber = segment.label
     roi.ReferencedFrameOfReferenceUID = source.header.FrameOfReferenceUID
@@ -104,8 +103,7 @@ def _roi(source: Source, segment: Segment, metadata: Mapping[str, Any]) -> Datas
 def _contours(source: Source, segment: Segment, labels: np.ndarray) -> Dataset:
     roi = Dataset()
     roi.ReferencedROINumber = segment.label
-    if segment.colour_rgb:
-        roi.ROIDisplayColor = list(segment.colour_rgb)
+    roi.ROIDisplayColor = list(segment.colour_rgb)
     contours = [
         _contour(source, k, polygon)
         for k in range(labels.shape[2])
@@ -141,5 +139,5 @@ def _code(parts: Sequence[str]) -> Dataset:
     return code
 
 
-def _made_by(metadata: Mapping[str, Any]) -> str:
-    return f"{metadata['name']} {metadata['version']}"
+def _made_by(metadata: Metadata) -> str:
+    return f"{metadata.name} {metadata.version}"

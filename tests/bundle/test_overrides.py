@@ -8,9 +8,8 @@ import pytest
 from project import BUNDLES, SAMPLES, medseg, monai_bundle
 
 from medseg import InputError
-from medseg.bundle.metadata import label_names, read_metadata
-from medseg.bundle.open import config_file
-from medseg.bundle.overrides import check_overrides
+from medseg.bundle.metadata import read_metadata
+from medseg.bundle.open import open_config
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 TRAIN = BUNDLE / "configs/train.json"
@@ -30,13 +29,14 @@ TRAIN = BUNDLE / "configs/train.json"
 )
 def test_overrides_that_no_config_has(overrides, code, hint):
     with pytest.raises(InputError, match=hint) as caught:
-        check_overrides(TRAIN, overrides)
+        open_config(BUNDLE, "training", overrides)
     assert caught.value.code == code
 
 
 def test_overrides_that_are_fine():
-    check_overrides(
-        str(TRAIN),
+    open_config(
+        BUNDLE,
+        "training",
         {
             "max_epochs": 3,
             "optimizer#weight_decay": 0.1,
@@ -51,10 +51,10 @@ def test_overrides_that_are_fine():
 
 def test_a_folder_that_is_no_bundle(tmp_path):
     with pytest.raises(InputError, match="BUNDLE_MISSING"):
-        config_file(tmp_path, "training")
+        open_config(tmp_path, "training")
     with pytest.raises(InputError, match="BUNDLE_MISSING"):
         read_metadata(tmp_path)
-    assert label_names(read_metadata(BUNDLE)) == {1: "anterior", 2: "posterior"}
+    assert read_metadata(BUNDLE).label_names == {1: "anterior", 2: "posterior"}
 
 
 def refused(done, word: str) -> None:

@@ -145,7 +145,7 @@ def test_evaluate_without_an_output_folder_writes_nothing(folders):
 
 
 def test_exit_status_says_how_a_batch_ended(tmp_path):
-    numbers = read_metadata(BUNDLE)["medseg"]
+    numbers = read_metadata(BUNDLE).values["medseg"]
     network = unet(patch_size=numbers["patch_size"], **numbers["network"])
     torch.save(network.state_dict(), tmp_path / "w.pt")
     weights = ("--weights", tmp_path / "w.pt", "--device", "cpu")
@@ -173,7 +173,7 @@ def test_exit_status_says_how_a_batch_ended(tmp_path):
 
 def test_monai_s_command_line_ends_the_same_way(tmp_path):
     config = BUNDLE / "configs/inference.json"
-    numbers = read_metadata(BUNDLE)["medseg"]
+    numbers = read_metadata(BUNDLE).values["medseg"]
     network = unet(patch_size=numbers["patch_size"], **numbers["network"])
     torch.save(network.state_dict(), tmp_path / "w.pt")
     (tmp_path / "bad.nii.gz").write_bytes(b"no image")

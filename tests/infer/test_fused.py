@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from monai.networks.nets import BasicUNet, UNet
-from torch import nn
+import torch.nn.functional as F
+from monai.networks.nets import BasicUNet, DynUNet, UNet, VNet
+from torch import fx, nn
 
-from medseg.infer.fused import fused, is_placeless
+from medseg.infer.fused import CONVOLUTIONS, fused, is_placeless
 from medseg.infer.subpixel import Subpixel, fits
 
 CPU = torch.device("cpu")
@@ -22,6 +23,13 @@ def trained(network: nn.Module) -> nn.Module:
         if isinstance(module, nn.PReLU):
             module.weight.data.uniform_(0.1, 0.5)
     return network.eval()
+
+
+def called(made: nn.Module) -> list[nn.Module]:
+    """Return the modules that a fused network calls, in their order."""
+    assert isinstance(made, fx.GraphModule)
+    calls = [node for node in made.graph.nodes if node.op == "call_module"]
+    return [made.get_submodule(node.target) for node in calls]
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -43,17 +51,84 @@ def test_same_scores(dims, norm, residual_units, labels):
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
 
 
-def test_other_networks_and_untraceable_ones():
+@pytest.mark.parametrize(
+    "network",
+    [
+        DynUNet(3, 1, 2, [3, 3, 3], [1, 2, 2], [2, 2], norm_name="batch"),
+        VNet(3, 1, 2),
+        UNet(3, 1, 3, (4, 8, 16), (2, 2), num_res_units=2, norm="batch"),
+        UNet(3, 1, 3, (4, 8, 16), (2, 2), num_res_units=1, norm="batch"),
+    ],
+    ids=["DynUNet", "VNet", "UNet of two units", "UNet of one unit"],
+)
+def test_norms_and_dropouts_are_gone_from_networks_of_any_kind(network):
+    torch.manual_seed(0)
+    trained(network)
+    image = torch.randn(1, 1, 32, 32, 32)
+    made = fused(network, CPU, torch.float32)
+    with torch.inference_mode():
+        torch.testing.assert_close(made(image), network(image), rtol=1e-4, atol=1e-4)
+    before = [type(module) for module in network.modules()]
+    after = [type(module) for module in called(made)]
+    assert nn.BatchNorm3d in before
+    assert not {nn.BatchNorm3d, nn.Dropout, nn.Dropout3d, nn.Identity, nn.PReLU} & set(after)
+    assert [after.count(kind) for kind in CONVOLUTIONS] == [before.count(kind) for kind in CONVOLUTIONS]
+
+
+def test_each_rule_by_hand():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv3d(3, 3, 3, padding=1), nn.BatchNorm3d(3)
+
+        def forward(self, x):
+            return self.norm(self.conv(x)) + x
+
+    layers = [
+        nn.Conv3d(1, 3, 3),
+        nn.BatchNorm3d(3),
+        nn.Dropout3d(),
+        nn.PReLU(),
+        Residual(),
+        nn.PReLU(3),
+        nn.Identity(),
+    ]
+    network = trained(nn.Sequential(*layers, nn.ReLU(), nn.BatchNorm3d(3), nn.MaxPool3d(2)))
+    made = fused(network, CPU, torch.float32)
+    wanted = [
+        nn.Conv3d,
+        nn.Conv3d,
+        nn.PReLU,
+        nn.ReLU,
+        nn.BatchNorm3d,
+        nn.MaxPool3d,
+    ]  # no convolution before that norm
+    assert [type(module) for module in called(made)] == wanted
+    functions = [
+        node.target for node in made.graph.nodes if node.op.startswith("call") and node.op != "call_module"
+    ]
+    assert functions == [F.leaky_relu]  # the sum is in the convolution's centre
+    image = torch.randn(1, 1, 12, 12, 12)
+    with torch.inference_mode():
+        torch.testing.assert_close(made(image), network(image), rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_traced_or_comes_out_otherwise_is_left_as_it_is():
     class Untraceable(nn.Conv3d):
         def forward(self, x):
             return super().forward(x) if x.mean() > 0 else -super().forward(x)
 
-    for network in (BasicUNet(3, 1, 2, (4, 4, 8, 8, 8, 4)).eval(), nn.Sequential(Untraceable(1, 2, 3)).eval()):
+    class OtherForAStandIn(nn.Conv3d):
+        def forward(self, x):
+            return super().forward(x) if isinstance(x, torch.Tensor) else super().forward(-x)
+
+    unet = BasicUNet(3, 1, 2, (4, 4, 8, 8, 8, 4))
+    for network in (Untraceable(1, 2, 3).eval(), OtherForAStandIn(1, 2, 3).eval(), unet.eval()):
         image = torch.randn(1, 1, 32, 32, 32)
+        made = fused(network, CPU, torch.float32)
+        assert not isinstance(made, fx.GraphModule)
         with torch.inference_mode():
-            torch.testing.assert_close(
-                fused(network, CPU, torch.float32)(image), network(image), rtol=1e-4, atol=1e-4
-            )
+            torch.testing.assert_close(made(image), network(image), rtol=1e-4, atol=1e-4)
 
 
 def test_changed_weights_are_seen():

@@ -90,7 +90,7 @@ def test_windows_of_padding_alone_are_run_once():
 def test_a_network_that_looks_the_same_everywhere_may_have_larger_windows():
     def windows(norm):
         network = UNet(3, 1, 2, (4, 8), (2,), norm=norm).eval()
-        return window_inferer(patch_size=[96, 96, 96]).plan((256, 250, 40), network)[0]
+        return window_inferer(patch_size=[96, 96, 96]).windows((256, 250, 40), network).size
 
     assert windows("batch") == [144, 144, 96]
     assert windows("instance") == [96, 96, 96]

@@ -42,7 +42,7 @@ def inferer():
 
 @pytest.fixture(scope="module")
 def labels(image, network, inferer):
-    return label_image(image, network, inferer)[0]
+    return label_image(image, network, inferer).labels
 
 
 def test_labels_are_those_of_the_whole_tensor_of_scores(image, network, inferer, labels):
@@ -63,10 +63,10 @@ def test_labels_are_those_of_the_whole_tensor_of_scores(image, network, inferer,
 def test_every_way_gives_the_same_labels(image, network, inferer, labels, monkeypatch, n):
     way = list(plans(inferer, CPU))[n]
     monkeypatch.setattr("medseg.infer.segmentation.plans", lambda *_: [way])
-    found, confidence, facts = label_image(image, network, inferer)
-    assert (found == labels).mean() >= 0.9999
-    assert facts["memory"]["way"] == str(way)
-    assert set(confidence.facts()) == {"1", "2"}
+    done = label_image(image, network, inferer)
+    assert (done.labels == labels).mean() >= 0.9999
+    assert done.memory.way == str(way)
+    assert set(done.confidence.facts()) == {"1", "2"}
 
 
 def test_ways_need_less_and_less(image, network, inferer):
@@ -96,9 +96,9 @@ def test_memory_that_runs_out_leads_to_the_next_smaller_way(
         return real(*args, **kwargs)
 
     monkeypatch.setattr(holder, name, runs_out)
-    found, _, facts = label_image(image, network, inferer)
-    assert (found == labels).mean() >= 0.9999
-    assert facts["memory"]["ran_out"] == times
+    done = label_image(image, network, inferer)
+    assert (done.labels == labels).mean() >= 0.9999
+    assert done.memory.ran_out == times
 
 
 def test_other_errors_are_raised_at_once(image, inferer):
@@ -117,22 +117,22 @@ def test_a_budget_that_nothing_fits_is_refused(image, network, inferer):
 
 def test_a_smaller_budget_takes_a_smaller_way(image, network, inferer):
     needs = [predict_bytes(image, network, way) for way in plans(inferer, CPU)]
-    facts = label_image(image, network, inferer, budget_mib=(needs[0] + needs[-1]) / 2 / MIB)[2]
-    assert not facts["memory"]["way"].endswith("parts: 1")
+    memory = label_image(image, network, inferer, budget_mib=(needs[0] + needs[-1]) / 2 / MIB).memory
+    assert not memory.way.endswith("parts: 1")
 
 
 def test_confidence_is_the_mean_over_the_mask(image, network, inferer):
     scores = inferer(image[None].as_tensor(), network)[0].double()
     p = scores.softmax(dim=0)
     chosen = p.argmax(dim=0)
-    _, confidence, _ = label_image(image, network, inferer, keep_probabilities=True)
+    done = label_image(image, network, inferer, keep_probabilities=True)
     for label in (1, 2):
         inside = p[:, chosen == label]
         entropy = -(inside * inside.log()).sum(dim=0).mean()
-        facts = confidence.facts()[str(label)]
+        facts = done.confidence.facts()[str(label)]
         assert facts["mean_probability"] == pytest.approx(float(inside[label].mean()), abs=1e-3)
         assert facts["mean_entropy_nats"] == pytest.approx(float(entropy), abs=1e-3)
-        begin, crop = confidence.crops()[label]
+        begin, crop = done.confidence.crops()[label]
         box = tuple(slice(b, b + n) for b, n in zip(begin, crop.shape, strict=True))
         np.testing.assert_allclose(crop, p[label][box], atol=5e-3)
         assert p[label].sum() - p[label][box].sum() < 1e-3 * p[label].numel()
@@ -141,10 +141,10 @@ def test_confidence_is_the_mean_over_the_mask(image, network, inferer):
 @pytest.mark.gpu
 def test_a_gpu_gives_the_labels_of_the_cpu_and_falls_back_to_it(image, network, inferer, labels, monkeypatch):
     gpu = torch.device("cuda")
-    found, _, facts = label_image(image, network, inferer, device=gpu)
-    assert (found == labels).mean() >= 0.999
-    assert facts["memory"]["way"].startswith("cuda, sums on cuda")
+    done = label_image(image, network, inferer, device=gpu)
+    assert (done.labels == labels).mean() >= 0.999
+    assert done.memory.way.startswith("cuda, sums on cuda")
     monkeypatch.setattr("medseg.infer.memory_plans.free_gpu_bytes", lambda _: 0)
-    found, _, facts = label_image(image, network, inferer, device=gpu)
-    assert (found == labels).mean() >= 0.9999
-    assert facts["memory"]["way"].startswith("cpu")
+    done = label_image(image, network, inferer, device=gpu)
+    assert (done.labels == labels).mean() >= 0.9999
+    assert done.memory.way.startswith("cpu")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from project import python_path
 
+from oracles.processes import ended
 from oracles.small_batch import predict_small, write_cases
 
 
@@ -105,8 +106,8 @@ class Server:
         self.process.stdin.flush()
         pid = self.answer()["pid"]
         if kill_after is not None:
-            give_up_s, lines = time.monotonic() + 2, lines_of(output) + kill_after[0]
-            while lines_of(output) < lines and time.monotonic() < give_up_s:
+            lines = lines_of(output) + kill_after[0]
+            while lines_of(output) < lines and not ended(pid):
                 time.sleep(0.0005)
             time.sleep(kill_after[1])
             os.kill(pid, signal.SIGKILL)  # not yet waited for, so the number is still its own

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from medseg.evaluation.run import evaluate_cases
+from medseg.evaluation import Options, evaluate_cases
 
 HOSTILE = '<script>document.title="taken"</script>"&\''
 NAMES = {1: "liver", 2: '<b>"vein" & artery</b>', 5: "nowhere"}
@@ -46,7 +46,7 @@ def judge(folder: Path, ids: list[str], *, second: bool = False, image: bool = T
             case[key] = str(path)
         cases.append(case)
     without = ((),) * (1 + second)
-    evaluate_cases(cases, folder / "out", names=NAMES, without_prediction=without, **how)
+    evaluate_cases(cases, folder / "out", Options(**how), names=NAMES, without_prediction=without)
     return folder / "out"
 
 

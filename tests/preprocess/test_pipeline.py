@@ -44,7 +44,7 @@ def test_labels_come_back_exactly_from_every_orientation(affine, save):
     assert data[IMAGE].shape == (1, 12, 12, 12)
     scores = torch.nn.functional.one_hot(data[LABEL][0].long().as_tensor(), 3).permute(3, 0, 1, 2).float()
     only_image = preprocessing(intensity=MR, patch_size=[12, 12, 12])
-    out = to_native_labels(only_image)({IMAGE: only_image({IMAGE: str(image)})[IMAGE], PRED: scores})
+    out = to_native_labels()({IMAGE: only_image({IMAGE: str(image)})[IMAGE], PRED: scores})
     np.testing.assert_array_equal(out[PRED][0].numpy(), labels)
     np.testing.assert_allclose(data[IMAGE].meta["original_affine"], affine)
 

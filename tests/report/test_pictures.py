@@ -11,7 +11,7 @@ from nibabel.orientations import inv_ornt_aff
 from PIL import Image
 
 from medseg.report import pictures
-from medseg.report.pictures import GAP_INDEX, GREYS, label_colours, overlay, png, poster, slice_row, strip
+from medseg.report.pictures import GAP_INDEX, GREYS, png, poster, strip
 from medseg.report.scenes import AXES_SHOWN, MARGIN_MM, Views, scene_of
 
 DIRECTIONS = np.array(
@@ -205,16 +205,3 @@ def test_the_grey_window_is_that_of_the_organ():
     assert -100 < low < 60 < high < 200
     scaled = scene_of(replace(Views(image, reference, reference, np.eye(4)), image=image * 10)).window
     np.testing.assert_allclose(scaled, (10 * low, 10 * high), rtol=1e-5)
-
-
-def test_tensorboard_s_row_shows_the_worst_slice():
-    image = np.random.default_rng(0).random((6, 5, 4))
-    reference = np.zeros((6, 5, 4), np.uint8)
-    reference[1:4, 1:4] = 2
-    prediction = reference.copy()
-    prediction[1, 1:4, 2] = 0
-    row = slice_row(image, reference, prediction)
-    assert row.shape == (5, 18, 3)
-    np.testing.assert_array_equal(row[:, 6:12], overlay(image[..., 2], reference[..., 2]))
-    assert not np.array_equal(row[:, 6:12], row[:, 12:])
-    np.testing.assert_array_equal(label_colours(2), label_colours(np.array([9, 2]))[1])

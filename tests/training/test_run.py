@@ -1,7 +1,6 @@
 """Schedule, checkpoints, and a resumed run that takes the unbroken one's steps."""
 
 import json
-import math
 
 import pytest
 import torch
@@ -21,19 +20,31 @@ TINY = {
 }
 
 
-def test_one_run_resumed_equals_one_unbroken(tmp_path):
-    bundle = BUNDLES / "hippocampus_mr_unet3d"
-    whole = train(bundle, SAMPLES / "mr", output_dir=str(tmp_path / "a"), max_epochs=4, val_interval=2, **TINY)
-    again = train(bundle, SAMPLES / "mr", output_dir=str(tmp_path / "b"), max_epochs=4, val_interval=2, **TINY)
-    assert whole["outcome"]["best"] == again["outcome"]["best"]
+RESUMED = {**TINY, "_meta_#medseg#network#dropout": 0.3, "decay": "plateau", "max_epochs": 4, "val_interval": 2}
+EARLIER_S = 1000.0  # more than the whole test takes
 
+
+def test_one_run_resumed_equals_one_unbroken(tmp_path):
+    """In all that is kept: weights, the optimizer's moments, schedule, running mean, best and epoch."""
+    bundle = BUNDLES / "hippocampus_mr_unet3d"
+    whole = train(bundle, SAMPLES / "mr", output_dir=str(tmp_path / "a"), **RESUMED)
+    again = train(bundle, SAMPLES / "mr", output_dir=str(tmp_path / "b"), **RESUMED)
     start_and_kill_in_the_third_epoch(bundle, tmp_path / "c")
-    resumed = train(bundle, SAMPLES / "mr", output_dir=str(tmp_path / "c"), max_epochs=4, val_interval=2, **TINY)
+    resumed = train(bundle, SAMPLES / "mr", output_dir=str(tmp_path / "c"), **RESUMED)
+    assert whole["outcome"]["best"] == again["outcome"]["best"] == resumed["outcome"]["best"]
     assert resumed["outcome"]["epochs"] == 4
     last = [torch.load(tmp_path / run / "models/last.pt", weights_only=True) for run in "abc"]
-    for name, weight in last[0]["network"].items():
-        torch.testing.assert_close(last[1]["network"][name], weight, rtol=0, atol=0)
-        torch.testing.assert_close(last[2]["network"][name], weight, rtol=0, atol=0)
+    elapsed_s = [state["schedule"].pop("elapsed_s") for state in last]
+    assert 0 < elapsed_s[0] < EARLIER_S < elapsed_s[2]
+    assert {"network", "optimizer", "schedule", "average", "best", "epoch"} <= set(last[0])
+    assert last[0]["epoch"] == 4
+    assert last[0]["schedule"]["plateau"]["last_epoch"] == 2
+    assert last[0]["optimizer"]["state"]
+    for state in last[1:]:
+        assert_same(state, last[0])
+    best = [torch.load(tmp_path / run / "models/best.pt", weights_only=True) for run in "abc"]
+    for state in best[1:]:
+        assert_same(state, best[0])
 
     split = json.loads((tmp_path / "a/split.json").read_text())
     assert len(split["validation"]) == 2
@@ -48,7 +59,25 @@ def test_one_run_resumed_equals_one_unbroken(tmp_path):
     assert log.Tags()["images"] == ["validation/case_0", "validation/case_1"]
 
 
+def assert_same(found, expected):
+    """Compare what a checkpoint holds to the last bit."""
+    assert type(found) is type(expected)
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert_same(found[key], value)
+    elif isinstance(expected, list | tuple):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    elif isinstance(expected, torch.Tensor):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    else:
+        assert found == expected
+
+
 def start_and_kill_in_the_third_epoch(bundle, output_dir):
+    """Leave the checkpoint of the second epoch, as if that had taken `EARLIER_S`."""
     import medseg.training
 
     seed_epoch = medseg.training.Checkpoints._seed_epoch
@@ -61,8 +90,12 @@ def start_and_kill_in_the_third_epoch(bundle, output_dir):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(medseg.training.Checkpoints, "_seed_epoch", killed_in_the_third)
         with pytest.raises(KeyboardInterrupt):
-            train(bundle, SAMPLES / "mr", output_dir=str(output_dir), max_epochs=4, val_interval=2, **TINY)
-    assert torch.load(output_dir / "models/last.pt", weights_only=True)["epoch"] == 2
+            train(bundle, SAMPLES / "mr", output_dir=str(output_dir), **RESUMED)
+    last = output_dir / "models/last.pt"
+    state = torch.load(last, weights_only=True)
+    assert state["epoch"] == 2
+    state["schedule"]["elapsed_s"] += EARLIER_S
+    torch.save(state, last)
 
 
 def test_a_finished_run_has_nothing_left_to_do_and_a_changed_one_is_refused(tmp_path):
@@ -80,12 +113,10 @@ def test_a_finished_run_has_nothing_left_to_do_and_a_changed_one_is_refused(tmp_
 
 
 def test_a_time_budget_ends_the_run_with_a_validated_checkpoint(tmp_path):
-    settings = {**TINY, "max_minutes": 0.02}
-    record = train(
-        BUNDLES / "hippocampus_mr_unet3d", SAMPLES / "mr", output_dir=str(tmp_path), max_epochs=10_000, **settings
-    )
-    assert record["outcome"]["minutes"] < 0.5
-    assert record["outcome"]["best"]["epoch"] >= 1
+    settings = {**TINY, "max_minutes": 0.02, "max_epochs": 1000}  # 1.2 s, of what would take minutes
+    record = train(BUNDLES / "hippocampus_mr_unet3d", SAMPLES / "mr", output_dir=str(tmp_path), **settings)
+    assert 1 <= record["outcome"]["best"]["epoch"] <= record["outcome"]["epochs"] < 1000
+    assert record["outcome"]["minutes"] >= 0.02
     assert (tmp_path / "models/best.pt").is_file()
 
 
@@ -106,5 +137,10 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
 
 def test_open_run_records_what_it_needs(tmp_path):
     record = open_run(tmp_path, {"seed": 0}, device="cpu", resume=True)
-    assert {"started", "settings", "versions", "machine"} <= set(record)
-    assert not math.isnan(record["machine"]["threads"])
+    assert record == json.loads((tmp_path / "run.json").read_text())
+    assert set(record) == {"started", "settings", "versions", "machine"}
+    assert record["settings"] == {"seed": 0}
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["machine"]["threads"] == torch.get_num_threads()
+    assert record["machine"]["device"] == "cpu"
+    assert record["machine"]["fast_precision"] in ("float32", "bfloat16")

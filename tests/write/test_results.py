@@ -122,7 +122,7 @@ def test_nothing_written_or_printed_quotes_a_header(run, tmp_path, monkeypatch, 
     monkeypatch.setattr(prediction, "read_volume", stumble)
     (record,) = run(tmp_path / "in", formats=ALL)
     assert record["codes"] == ["CASE_FAILED"]
-    assert record["message"].startswith("KeyError at test_results:")
+    assert record["message"].startswith(f"KeyError at {__name__}:")
     assert "medseg.prediction.case:" in record["message"]
     monkeypatch.undo()
     (record,) = run(tmp_path / "in", formats=ALL)

@@ -140,7 +140,7 @@ def test_every_label_is_an_roi_with_its_name_and_colour(tmp_path):
         (2, "posterior"),
     ]
     assert {roi.ROIGenerationAlgorithm for roi in ds.StructureSetROISequence} == {"AUTOMATIC"}
-    colours = [entry["colour_rgb"] for entry in META["medseg"]["segments"].values()]
+    colours = [entry["colour_rgb"] for entry in META.values["medseg"]["segments"].values()]
     assert [list(roi.ROIDisplayColor) for roi in ds.ROIContourSequence] == colours
     assert ["ContourSequence" in roi for roi in ds.ROIContourSequence] == [True, False]
     assert ds.ApprovalStatus == "UNAPPROVED"

@@ -1,68 +1,23 @@
-"""What a network takes of memory, and which errors mean that there was not enough."""
+"""What a network takes of memory, counted without running it, and what a GPU has free."""
 
 from __future__ import annotations
 
 import copy
-import gc
 import weakref
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from medseg.errors import causes_of
-
-T = TypeVar("T")
-
-
 _known: weakref.WeakKeyDictionary[Any, dict[tuple, tuple[int, tuple[int, ...]]]] = weakref.WeakKeyDictionary()
-
-
-# What each allocator of ours says: torch on the CPU, oneDNN, C++ behind either
-OUT_OF_MEMORY = (
-    "can't allocate memory",
-    "not enough memory",
-    "out of memory",
-    "bad_alloc",
-    "could not create a memory",
-)
 
 
 def free_gpu_bytes(device: torch.device) -> int:
     """Return what a GPU has free, with what torch holds there and does not use."""
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + unused
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error, or one it was raised from, says that memory ran out; nothing else counts."""
-    for cause in causes_of(error):
-        if isinstance(cause, (MemoryError, torch.OutOfMemoryError)):
-            return True
-        if isinstance(cause, RuntimeError) and any(text in str(cause) for text in OUT_OF_MEMORY):
-            return True
-    return False
-
-
-def retry_if_out_of_memory(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Return what `function` returns; if memory runs out, what can be is given back and it is called once more."""
-    try:
-        return function(*args, **kwargs)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        error.__traceback__ = None  # it holds on to what was allocated
-    give_back()
-    return function(*args, **kwargs)
-
-
-def give_back() -> None:
-    """Free what nothing refers to any more, and torch's cache on GPUs."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def network_bytes(network: Any, shape: Sequence[int], dtype: torch.dtype) -> tuple[int, tuple[int, ...]]:

@@ -4,7 +4,7 @@ import torch
 
 from medseg.infer.fused import fused
 from medseg.infer.inferers import window_inferer
-from medseg.networks.ensemble import Ensemble
+from medseg.networks.mirrored_ensemble import Ensemble
 
 
 def test_an_ensemble_is_the_mean_of_probabilities_over_members_and_mirrorings():

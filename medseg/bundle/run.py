@@ -1,0 +1,122 @@
+"""Run a bundle's job, by medseg or by MONAI's own command line: both check the same and find the same folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from medseg.bundle.open import open_config, open_files
+from medseg.errors import cause_of, exit_cleanly
+
+# The overrides of the job that `run_bundle` runs; nested jobs, as evaluating runs inference, each have their own
+_given: ContextVar[Mapping[str, Any] | None] = ContextVar("given", default=None)
+
+
+def run_bundle(bundle: str | Path, job: str, **overrides: Any) -> Any:
+    """Run `job` of a bundle in this process, as ``python -m monai.bundle run JOB`` does, and return its result.
+
+    Parameters
+    ----------
+    bundle, job, overrides
+        As for `open_config`.
+
+    Raises
+    ------
+    InputError
+        As `open_config`, and whatever the job refuses.
+    """
+    from monai.bundle import create_workflow
+
+    config = open_config(bundle, job, overrides)
+    overrides = {key: "$None" if value is None else value for key, value in overrides.items()}  # MONAI drops None
+    arguments: dict[str, Any] = {"bundle_root": str(config.root), "logging_file": False, "run_id": job}
+    token = _given.set(overrides)
+    try:
+        with _quiet():
+            workflow = create_workflow(config_file=str(config.file), **{**arguments, **overrides})
+        result = workflow.run()  # `finalize` only turns failures into an exit status, for the command line
+    except Exception as error:  # MONAI wraps what a config raises; callers get the cause
+        found = cause_of(error)
+        if found is None or found is error:
+            raise
+        raise found from None
+    finally:
+        _given.reset(token)
+    return result[-1]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MONAI from reporting to medseg's users how it opens the config that medseg gave it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*GHSA-873f-pvrv-4x83.*")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def begin() -> None:
+    """Check the call, where MONAI's command line made it; the first step of every config's ``initialize``.
+
+    MONAI takes a mistyped override for a new config item and ignores it: here it is refused, before anything is
+    read or written.
+    """
+    exit_cleanly()
+    arguments = _monai_command_line(sys.argv)
+    if _given.get() is None and (files := _json_files(arguments)):
+        open_files(files, arguments)
+
+
+def root() -> str:
+    """Return the absolute path of the bundle that is being run, wherever it was started from.
+
+    MONAI puts a bundle's folder on Python's search path, behind the first entry, when it runs one of its configs.
+    Who reads a config without running it gives ``bundle_root``, or is in that folder.
+    """
+    running = (path for path in sys.path[1:] if Path(path, "configs", "metadata.json").is_file())
+    return str(Path(next(running, "")).resolve())
+
+
+def config_sha256(bundle: str | Path, settings: Any) -> str:
+    """Return the hash of what makes the labels in the run that asks; see `Config.sha256`."""
+    given, arguments = _given.get(), _monai_command_line(sys.argv)
+    if given is None and (files := _json_files(arguments)):
+        return open_files(files, arguments).sha256(settings)
+    return open_config(bundle, "inference", given).sha256(settings)
+
+
+def _json_files(arguments: Mapping[str, Any]) -> list[Path]:
+    """Return the configs that MONAI's command line names; none where one is no JSON, which is MONAI's to read."""
+    named = arguments.get("config_file", ())
+    files = [Path(str(name)).resolve() for name in ([named] if isinstance(named, str) else named)]
+    return files if all(file.suffix == ".json" for file in files) else []
+
+
+def _monai_command_line(argv: Sequence[str]) -> dict[str, Any]:
+    """Return what ``python -m monai.bundle run`` was given as ``--key value``; empty for any other program."""
+    from fire.parser import DefaultParseValue
+
+    if Path(argv[0]).parts[-3:] != ("monai", "bundle", "__main__.py"):
+        return {}
+    given: dict[str, Any] = {}
+    words = list(argv[1:])
+    for place, word in enumerate(words):
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            if not equals and place + 1 < len(words) and not words[place + 1].startswith("--"):
+                value = words[place + 1]
+            given[key] = DefaultParseValue(value) if value else True
+    if "args_file" in given:
+        from monai.bundle import ConfigParser
+
+        given = {**ConfigParser.load_config_file(str(given["args_file"])), **given}
+    return given
