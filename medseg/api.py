@@ -95,9 +95,10 @@ def predict(
         return model(as_volume(data, affine))
 
     from medseg.bundle import run_bundle
-    from medseg.prediction import records_if_finished
+    from medseg.prediction import check_is_not_input, records_if_finished
 
     if isinstance(data, (str, Path)):
+        check_is_not_input(data, output)
         overrides["dataset_dir"] = str(data)
     else:
         overrides["cases"] = list(data)

@@ -6,7 +6,7 @@ Labels have their names, SNOMED CT codes and colours from a bundle's metadata (`
 from medseg.bundle.metadata import Metadata, read_metadata
 from medseg.bundle.open import Config, NotPlain, open_config
 from medseg.bundle.overrides import is_expression
-from medseg.bundle.run import begin, config_sha256, root, run_bundle
+from medseg.bundle.run import begin, config_sha256, given, root, run_bundle
 from medseg.bundle.segments import ANATOMICAL_STRUCTURE, Segment, label_colours, segments_of
 from medseg.bundle.weights import check_weights, load_model, load_weights
 
@@ -19,6 +19,7 @@ __all__ = [
     "begin",
     "check_weights",
     "config_sha256",
+    "given",
     "is_expression",
     "label_colours",
     "load_model",

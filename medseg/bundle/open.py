@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
 CONFIG_OF = {"training": "train", "inference": "inference", "evaluating": "evaluate"}
-# What makes the labels; the rest of ``inference.json`` says of which cases, where to, and how fast
-RECIPE = ("network_def", "network", "preprocessing", "inferer", "postprocessing")
+# Of ``inference.json`` what says of which cases, where to and how fast; all else may change the labels
+PER_RUN = {
+    *("bundle_root", "dataset_dir", "cases", "output_dir", "formats", "seg_type", "shard"),
+    *("series_uid", "description", "modality", "weights"),  # recorded by themselves
+    *("device", "jobs", "read_timeout_s", "budget_mib"),
+    META,  # by way of `settings`
+}
 
 
 @dataclass(frozen=True)
@@ -59,9 +64,9 @@ class Config:
         return value
 
     def sha256(self, settings: Any) -> str:
-        """Return the hash of what makes the labels: the sections of `RECIPE`, and `settings`, resolved."""
-        sections = {key: self.values.get(key) for key in RECIPE}
-        text = json.dumps({"settings": settings, **sections}, sort_keys=True, default=str)
+        """Return the hash of what may change the labels: the config as it is written, and `settings`, resolved."""
+        written = {key: value for key, value in self.values.items() if key not in PER_RUN}
+        text = json.dumps([written, settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def parser(self) -> ConfigParser:

@@ -6,14 +6,18 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from medseg.bundle.monai_command_line import monai_command_line
 from medseg.bundle.open import open_config, open_files
 from medseg.errors import cause_of, exit_cleanly
 
+PATHS = {"cases", "dataset_dir", "output_dir", "weights"}
+# Python's search path when a config began: MONAI puts a bundle's folder there when it runs, and leaves it there
+_path_before: list[str] = []
 # The overrides of the job that `run_bundle` runs; nested jobs, as evaluating runs inference, each have their own
 _given: ContextVar[Mapping[str, Any] | None] = ContextVar("given", default=None)
 
@@ -34,9 +38,11 @@ def run_bundle(bundle: str | Path, job: str, **overrides: Any) -> Any:
     from monai.bundle import create_workflow
 
     config = open_config(bundle, job, overrides)
-    overrides = {key: "$None" if value is None else value for key, value in overrides.items()}  # MONAI drops None
-    arguments: dict[str, Any] = {"bundle_root": str(config.root), "logging_file": False, "run_id": job}
     token = _given.set(overrides)
+    overrides = {key: "$None" if value is None else value for key, value in overrides.items()}  # MONAI drops None
+    for key in PATHS & overrides.keys():  # a file may be called $…, which MONAI would run
+        overrides[key] = f"$medseg.bundle.given({key!r})"
+    arguments: dict[str, Any] = {"bundle_root": str(config.root), "logging_file": False, "run_id": job}
     try:
         with _quiet():
             workflow = create_workflow(config_file=str(config.file), **{**arguments, **overrides})
@@ -71,24 +77,33 @@ def begin() -> None:
     read or written.
     """
     exit_cleanly()
-    arguments = _monai_command_line(sys.argv)
+    _path_before[:] = sys.path
+    arguments = monai_command_line(sys.argv)
     if _given.get() is None and (files := _json_files(arguments)):
         open_files(files, arguments)
+
+
+def given(key: str) -> Any:
+    """Return an override of the job that `run_bundle` runs, as it was given: nothing in it is computed."""
+    return (_given.get() or {})[key]
 
 
 def root() -> str:
     """Return the absolute path of the bundle that is being run, wherever it was started from.
 
     MONAI puts a bundle's folder on Python's search path, behind the first entry, when it runs one of its configs.
-    Who reads a config without running it gives ``bundle_root``, or is in that folder.
+    Who reads a config without running it gives ``bundle_root``, or is in that folder. What an earlier run left on
+    the path does not count.
     """
-    running = (path for path in sys.path[1:] if Path(path, "configs", "metadata.json").is_file())
+    before, now = _path_before[1:], sys.path[1:]
+    since = next((n for n in range(len(now) + 1) if before and now[n : n + len(before)] == before), 0)
+    running = (path for path in now[:since] if Path(path, "configs", "metadata.json").is_file())
     return str(Path(next(running, "")).resolve())
 
 
 def config_sha256(bundle: str | Path, settings: Any) -> str:
     """Return the hash of what makes the labels in the run that asks; see `Config.sha256`."""
-    given, arguments = _given.get(), _monai_command_line(sys.argv)
+    given, arguments = _given.get(), monai_command_line(sys.argv)
     if given is None and (files := _json_files(arguments)):
         return open_files(files, arguments).sha256(settings)
     return open_config(bundle, "inference", given).sha256(settings)
@@ -99,24 +114,3 @@ def _json_files(arguments: Mapping[str, Any]) -> list[Path]:
     named = arguments.get("config_file", ())
     files = [Path(str(name)).resolve() for name in ([named] if isinstance(named, str) else named)]
     return files if all(file.suffix == ".json" for file in files) else []
-
-
-def _monai_command_line(argv: Sequence[str]) -> dict[str, Any]:
-    """Return what ``python -m monai.bundle run`` was given as ``--key value``; empty for any other program."""
-    from fire.parser import DefaultParseValue
-
-    if Path(argv[0]).parts[-3:] != ("monai", "bundle", "__main__.py"):
-        return {}
-    given: dict[str, Any] = {}
-    words = list(argv[1:])
-    for place, word in enumerate(words):
-        if word.startswith("--"):
-            key, equals, value = word[2:].partition("=")
-            if not equals and place + 1 < len(words) and not words[place + 1].startswith("--"):
-                value = words[place + 1]
-            given[key] = DefaultParseValue(value) if value else True
-    if "args_file" in given:
-        from monai.bundle import ConfigParser
-
-        given = {**ConfigParser.load_config_file(str(given["args_file"])), **given}
-    return given

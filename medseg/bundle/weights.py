@@ -71,11 +71,12 @@ def load_model(
 
     paths = [weights] if isinstance(weights, (str, Path)) else list(weights)
     dims = spatial_dims_of(network)
-    if not paths or len(set(mirror_axes)) < len(mirror_axes) or not set(mirror_axes) <= set(range(dims)):
+    if not paths:
+        raise InputError("CONFIG_BAD_VALUE", "weights is empty: give at least one file")
+    if len(set(mirror_axes)) < len(mirror_axes) or not set(mirror_axes) <= set(range(dims)):
         raise InputError(
             "CONFIG_BAD_VALUE",
-            f"weights {paths}, mirror_axes {list(mirror_axes)}: give at least one file, and each axis from 0 to "
-            f"{dims - 1} at most once",
+            f"mirror_axes {list(mirror_axes)}: give each axis from 0 to {dims - 1} at most once",
         )
     if len(paths) == 1 and not mirror_axes:
         return load_weights(network, paths[0])

@@ -15,7 +15,7 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def check_output(output: str | Path) -> None:
+def check_output(output: str | Path, groups: str | Path | None = None) -> None:
     """Refuse, before anything is compared, a folder that cannot be written to or holds images and no evaluation.
 
     Raises
@@ -28,6 +28,10 @@ def check_output(output: str | Path) -> None:
     if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK):
         found = "may not be written to" if there.is_dir() else "is a file"
         raise InputError("OUTPUT_UNWRITABLE", f"{output}: {there} {found}; choose another folder")
+    if groups is not None and Path(groups).expanduser().resolve() == (folder / "cases.csv").resolve():
+        raise InputError(
+            "OUTPUT_WOULD_OVERWRITE", f"groups {groups} is where the evaluation's own cases.csv goes; rename it"
+        )
     ours = ("cases.csv", "summary.json")  # nnU-Net leaves a summary.json beside its predictions
     evaluated = all((folder / name).exists() for name in ours)
     if not folder.exists() or evaluated:

@@ -36,7 +36,7 @@ def evaluate_folders(
         `CASES_MISSING_LABEL` for a prediction without a reference, what `check_output`, `evaluate_cases`,
         finding and reading refuse.
     """
-    check_output(output)
+    check_output(output, options.groups)
     folders = [predictions] if compare_with is None else [predictions, compare_with]
     predicted = [{case["id"]: case["image"] for case in find_cases(folder)} for folder in folders]
     wanted = {case["id"]: case for case in find_references(references)}

@@ -11,6 +11,7 @@ from medseg.prediction.batch import stopped_by_sigterm
 from medseg.prediction.finished import records_if_finished
 from medseg.prediction.manifest import read_newest
 from medseg.prediction.origin import Origin, origin_of
+from medseg.prediction.outputs import check_is_not_input
 from medseg.prediction.record import Record
 from medseg.prediction.resources import Resources
 
@@ -25,6 +26,7 @@ __all__ = [
     "Record",
     "Resources",
     "as_volume",
+    "check_is_not_input",
     "fail_if_any",
     "open_model",
     "origin_of",

@@ -66,7 +66,7 @@ def is_done(case: Case, record: Record, output_dir: str | Path, wanted: Wanted) 
     try:
         files = [(Path(output_dir) / output.path, output.sha256) for output in record.outputs]
         return same and all(path.is_file() and sha256_of(path) == digest for path, digest in files)
-    except OSError:  # a file that cannot be read
+    except (OSError, ValueError):  # a file that cannot be read, a path that cannot be
         return False
 
 

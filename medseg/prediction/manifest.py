@@ -18,7 +18,7 @@ def records_in(output_dir: str | Path) -> Iterator[Record]:
     manifest = Path(output_dir) / MANIFEST
     if manifest.is_file():
         for line in manifest.read_bytes().split(b"\n"):
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):  # no JSON, or brackets without end
                 record = Record.from_json(json.loads(line))
                 if record is not None:
                     yield record

@@ -27,8 +27,9 @@ def check_outputs(cases: Sequence[Case], output_dir: str | Path, formats: Sequen
     """
     folder = Path(output_dir).expanduser()
     real = Path(os.path.realpath(folder))
-    read = [Path(os.path.realpath(path)) for case in cases for path in _read_by(case)]
-    among = sorted({path.name for path in read if path.parent == real or path in (real, *real.parents)})
+    above = {real, *real.parents}
+    read = [path for case in cases for path in _read_by(case)]
+    among = sorted({path.name for path in read if real in _holding(path) or Path(os.path.realpath(path)) in above})
     if among:
         raise InputError(
             "OUTPUT_WOULD_OVERWRITE",
@@ -54,8 +55,27 @@ def check_outputs(cases: Sequence[Case], output_dir: str | Path, formats: Sequen
         )
 
 
-def _read_by(case: Case) -> list[str]:
-    return [case[key] for key in ("image", "label") if case.get(key)]
+def check_is_not_input(data: str | Path, output_dir: str | Path) -> None:
+    """Refuse to write results to the very folder that cases are looked for in, at any depth.
+
+    Raises
+    ------
+    InputError
+        `OUTPUT_WOULD_OVERWRITE`.
+    """
+    if os.path.realpath(Path(data).expanduser()) == os.path.realpath(Path(output_dir).expanduser()):
+        raise InputError(
+            "OUTPUT_WOULD_OVERWRITE", f"output {output_dir} is the input; give the results a folder of their own"
+        )
+
+
+def _read_by(case: Case) -> list[Path]:
+    return [Path(case[key]) for key in ("image", "label") if case.get(key)]
+
+
+def _holding(path: Path) -> set[Path]:
+    """Return the folders that a file or folder lies in, that of a link and that of what it leads to."""
+    return {Path(os.path.realpath(path.parent)), Path(os.path.realpath(path)).parent}
 
 
 def _named(folder: Path) -> Iterator[str]:
@@ -78,6 +98,12 @@ def announce(output_dir: str | Path, case_id: str) -> None:
         `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`.
     """
     touch(_marker(Path(output_dir), case_id))
+
+
+def forgotten(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> None:
+    """Take the mark of a failed write away where it left no file: what comes there later is not ours."""
+    if not any(os.path.lexists(Path(output_dir) / f"{case_id}{SUFFIXES[name]}") for name in formats):
+        recorded(output_dir, case_id)
 
 
 def recorded(output_dir: str | Path, case_id: str) -> None:

@@ -14,6 +14,7 @@ from medseg.errors import InputError, cause_of, causes_of
 from medseg.write import Output
 
 T = TypeVar("T")
+LISTS = ("inputs", "outputs", "codes")
 RETRIES = "medseg.infer.out_of_memory:"  # calls everything once more, and is where nothing goes wrong
 
 
@@ -81,14 +82,12 @@ class Record:
         """Return a manifest's object as a record; None for what no version of medseg wrote."""
         if not isinstance(value, dict) or not isinstance(value.get("case"), str):
             return None
-        own = {each.name for each in fields(cls)} - {"facts", "outputs"}
-        try:
-            outputs = tuple(Output(**{"format": "nifti", **output}) for output in value.get("outputs", ()))
-        except TypeError:
-            outputs = ()
+        own = {each.name for each in fields(cls)} - {"facts", "inputs", "outputs", "codes"}
         known = {key: item for key, item in value.items() if key in own}
-        facts = {key: item for key, item in value.items() if key not in own and key != "outputs"}
-        return cls(**known, outputs=outputs, facts=facts)
+        facts = {key: item for key, item in value.items() if key not in own and key not in LISTS}
+        inputs, codes = (tuple(map(str, _listed(value, key))) for key in ("inputs", "codes"))
+        outputs = tuple(filter(None, map(Output.from_json, _listed(value, "outputs"))))
+        return cls(**known, inputs=inputs, codes=codes, outputs=outputs, facts=facts)
 
     def failed(self, error: Exception) -> Record:
         """Return the record with what went wrong; nothing raises in here."""
@@ -96,6 +95,10 @@ class Record:
         if not isinstance(found, InputError):
             found = InputError("CASE_FAILED", _what_and_where(error))
         return replace(self, status="failed", codes=(found.code,), message=str(found.args[0]))
+
+
+def _listed(value: Mapping[str, Any], key: str) -> list[Any]:
+    return value[key] if isinstance(value.get(key), list) else []
 
 
 def begun(case: Case) -> Record:

@@ -20,7 +20,7 @@ from medseg.prediction.case import Labelled, Pipeline, Prepared, Reading, read_a
 from medseg.prediction.finished import Wanted, finished
 from medseg.prediction.manifest import MANIFEST, append, make_ready
 from medseg.prediction.origin import Origin
-from medseg.prediction.outputs import announce, check_outputs, recorded
+from medseg.prediction.outputs import announce, check_outputs, forgotten, recorded
 from medseg.prediction.record import Record, attempt
 from medseg.prediction.resources import Resources
 from medseg.prediction.shards import share
@@ -176,6 +176,7 @@ def _written(
 
     after, outputs = attempt(record, "write", write)
     if outputs is None:
+        forgotten(output_dir, record.case, formats.names)
         return after
     codes = (*prepared.volume.codes, *labelled.codes)
     return replace(after, status="done", codes=codes, outputs=outputs, facts=labelled.facts or {})

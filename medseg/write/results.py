@@ -78,6 +78,15 @@ class Output:
     sha256: str
     seg_type: str | None = None
 
+    @classmethod
+    def from_json(cls, value: Any) -> Output | None:
+        """Return a file as a manifest describes it, whatever else a later version says of it; None for no file."""
+        known = {"format": "nifti", **value} if isinstance(value, dict) else {}
+        path, name, digest = (known.get(key) for key in ("path", "format", "sha256"))
+        if not (isinstance(path, str) and isinstance(name, str) and isinstance(digest, str)):
+            return None
+        return cls(path, name, digest, known.get("seg_type"))
+
     def as_json(self) -> dict[str, str]:
         seg_type = {} if self.seg_type is None else {"seg_type": self.seg_type}
         return {"path": self.path, "format": self.format, **seg_type, "sha256": self.sha256}

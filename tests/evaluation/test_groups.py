@@ -54,7 +54,7 @@ def test_cases_that_the_table_has_not_are_named_and_grouped(table):
         ("case,dice\na,1\n", "'dice'"),
         ("case,Label\na,1\n", "'Label'"),
         ("case,model\na,1\n", "'model'"),
-        ("case,site\nx,Rom\n", "no case of these: it begins with 'x', they with 'a'"),
+        ("case,site\nx,Rom\n", "none of its cases is among those evaluated: its first is 'x', theirs 'a'"),
         ("case,site\na\n", "line 2 has 1 fields"),
         ("case,site\na,Rom,south\n", "line 2 has 3 fields"),
     ],

@@ -93,6 +93,9 @@ def test_a_finished_folder_is_opened_without_monai(folder, weights):
         {"_meta_::medseg::preprocessing::spacing_mm": [1.0, 1.0, 1.1]},
         {"inferer": {"_target_": "medseg.infer.SlidingWindowInferer", "roi_size": [40, 56, 40]}},
         {"inference": ["$@records", "$print(1)"]},
+        {"records#pipeline#postprocessing": "$medseg.infer.to_native_labels()"},
+        {"records#shard": "2/7"},
+        {"records#output_dir": "elsewhere"},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -132,3 +135,19 @@ def test_a_config_is_told_by_what_it_says_not_by_how_it_is_written(folder, tmp_p
 def test_the_folder_a_bundle_lies_in_is_no_part_of_its_settings(folder, tmp_path):
     shutil.copytree(BUNDLE, tmp_path / "elsewhere")
     assert records_if_finished(tmp_path / "elsewhere", folder[2]) is not None
+
+
+def test_a_config_s_own_keys_are_part_of_what_makes_the_labels(weights, tmp_path):
+    """Wherever in the config it stands: an item of the user's that a section refers to."""
+    copy = tmp_path / BUNDLE.name
+    shutil.copytree(BUNDLE, copy)
+    file = copy / "configs/inference.json"
+    config = json.loads(file.read_text())
+    config["keep"] = [1, 2]
+    config["postprocessing"] = "$medseg.infer.to_native_labels(largest_component=@keep)"
+    file.write_text(json.dumps(config))
+    values = {"dataset_dir": str(SAMPLES / "mr/images/mr_00.nii.gz"), "output_dir": str(tmp_path / "out")}
+    values |= {"weights": str(weights), "device": "cpu"}
+    predict(copy, values["dataset_dir"], tmp_path / "out", weights=weights, device="cpu")
+    assert records_if_finished(copy, values) is not None
+    assert records_if_finished(copy, {**values, "keep": []}) is None

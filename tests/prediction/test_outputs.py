@@ -1,6 +1,7 @@
 """Nothing of the user's is ever written over: inputs, labels, and files that medseg did not write."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from oracles.small_batch import predict_small, write_cases
 from project import BUNDLES, SAMPLES
 
 from medseg import InputError, predict
-from medseg.prediction.manifest import append
+from medseg.prediction.manifest import append, read_newest
 from medseg.prediction.outputs import announce
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
@@ -80,10 +81,40 @@ def test_what_a_killed_or_failed_run_left_is_our_own(tmp_path):
     whole = contents(tmp_path / "whole")
     announce(out, "case_0000")
     (out / "case_0000.nii.gz").write_bytes(b"before its record")
-    (record,) = predict_small(tmp_path / "in/case_0001.nii.gz", out)
+    predict_small(tmp_path / "in/case_0001.nii.gz", out)
     announce(out, "case_0001")
-    append(out, {**record, "status": "failed", "outputs": []})
+    append(out, replace(read_newest(out)["case_0001"], status="failed", outputs=()))
     assert [record["status"] for record in predict_small(tmp_path / "in", out)] == ["done"] * 3
     found = contents(out)
     found.pop("manifest.jsonl"), whole.pop("manifest.jsonl")
     assert found == whole
+
+
+def test_a_folder_of_nested_series_or_of_links_is_input_too(data, weights, tmp_path):
+    nested = tmp_path / "nested"
+    shutil.copytree(data / "images/mr_19", nested / "patient/series")
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "case").symlink_to(data / "images/mr_19")
+    for folder in (nested, links):
+        before = sorted(folder.rglob("*"))
+        with pytest.raises(InputError, match="OUTPUT_WOULD_OVERWRITE"):
+            predict(BUNDLE, folder, folder, weights=weights, device="cpu")
+        assert sorted(folder.rglob("*")) == before
+
+
+def test_a_failed_write_leaves_no_claim_on_what_comes_later(tmp_path, monkeypatch):
+    from medseg.write import results
+
+    def full(*_, **__):
+        raise InputError("OUTPUT_NO_SPACE", "the disk is full")
+
+    write_cases(tmp_path / "in", 1)
+    monkeypatch.setattr(results, "write_label_map", full)
+    (record,) = predict_small(tmp_path / "in", tmp_path / "out")
+    assert record["codes"] == ["OUTPUT_NO_SPACE"]
+    monkeypatch.undo()
+    (tmp_path / "out/case_0000.nii.gz").write_bytes(b"drawn by hand")
+    with pytest.raises(InputError, match="OUTPUT_WOULD_OVERWRITE"):
+        predict_small(tmp_path / "in", tmp_path / "out")
+    assert (tmp_path / "out/case_0000.nii.gz").read_bytes() == b"drawn by hand"

@@ -2,10 +2,19 @@
 
 import json
 
-from medseg import InputError
-from medseg.prediction.record import Record, attempt, begun
-from medseg.write import Output
+import pytest
 
+from medseg import InputError
+from medseg.bundle import Metadata
+from medseg.prediction.finished import Wanted, finished
+from medseg.prediction.manifest import records_in
+from medseg.prediction.origin import Origin
+from medseg.prediction.outputs import _named
+from medseg.prediction.record import Record, attempt, begun
+from medseg.read import Selection
+from medseg.write import Output, OutputFormats
+
+WANTED = Wanted(Origin(Metadata({"name": "b", "version": "1"}), "m", ("w",), "c"), Selection(), OutputFormats())
 CASE = {"id": "case_0", "image": "/data/case_0.nii.gz"}
 
 
@@ -37,7 +46,7 @@ def test_whatever_goes_wrong_is_recorded_and_nothing_is_raised():
 def test_a_record_comes_back_from_its_line():
     outputs = (Output("a.nii.gz", "nifti", "0" * 64), Output("a.seg.dcm", "dicom-seg", "1" * 64, "BINARY"))
     record = Record(
-        "a", "done", ["IMAGE_CONSTANT"], inputs=["/a"], outputs=outputs, facts={"memory": {"ran_out": 0}}
+        "a", "done", ("IMAGE_CONSTANT",), inputs=("/a",), outputs=outputs, facts={"memory": {"ran_out": 0}}
     )
     again = Record.from_json(json.loads(json.dumps(record.as_json())))
     assert again == record
@@ -51,3 +60,18 @@ def test_what_no_version_wrote_is_no_record():
         assert Record.from_json(value) is None
     damaged = Record.from_json({"case": "a", "outputs": [{"path": "a.nii.gz"}], "of a later version": 1})
     assert (damaged.outputs, damaged.facts) == ((), {"of a later version": 1})
+    newer = {"path": "a.nii.gz", "format": "nifti", "sha256": "0", "of a later version": 1}
+    assert Record.from_json({"case": "a", "outputs": [newer]}).outputs == (Output("a.nii.gz", "nifti", "0"),)
+
+
+@pytest.mark.parametrize("odd", [5, None, [], {}, "text", [5], [{"path": 5}], [{"path": "a", "format": []}]])
+@pytest.mark.parametrize("key", ["inputs", "outputs", "codes", "status", "bundle", "select", "timings_s"])
+def test_a_record_of_odd_types_is_not_done_and_harms_nothing(tmp_path, key, odd):
+    (tmp_path / "manifest.jsonl").write_text(json.dumps({"case": "case_0", "status": "done", key: odd}) + "\n")
+    assert finished([CASE], tmp_path, WANTED) == {}
+    assert list(_named(tmp_path)) == []
+
+
+def test_brackets_without_end_are_no_record(tmp_path):
+    (tmp_path / "manifest.jsonl").write_text("[" * 100_000 + '\n{"case": "a"}\n')
+    assert [record.case for record in records_in(tmp_path)] == ["a"]
