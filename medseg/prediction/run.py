@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -98,9 +98,8 @@ def predict_cases(
         make_ready(output_dir)
         reading = Reading(selection, origin.metadata.spatial_dims, formats.names, pipeline.preprocessing)
         pipelines = _on_every_device(pipeline, resources.device)[: len(left)]
-        for each in pipelines:
-            if hasattr(each.inferer, "fuse"):
-                each.inferer.fuse(each.network)
+        if len(pipelines) > 1:  # now, since while one is traced no other may run
+            _fuse(pipelines)
         keep = "probabilities" in formats.names
         segments = [segmenter(each, resources.budget_mib, keep) for each in pipelines]
         with batch.stopped_by_sigterm(), closing(_source(left, reading, resources)) as source:
@@ -140,6 +139,13 @@ def _on_every_device(pipeline: Pipeline, device: str | torch.device) -> list[Pip
         devices = [torch.device("cuda", n) for n in range(torch.cuda.device_count())]
     copies = [pipeline, *(_copied(pipeline) for _ in devices[1:])]
     return [replace(copy, network=copy.network.to(to).eval()) for copy, to in zip(copies, devices, strict=True)]
+
+
+def _fuse(pipelines: Sequence[Pipeline]) -> None:
+    for each in pipelines:
+        if hasattr(each.inferer, "fuse"):
+            with suppress(Exception):  # each case that it fails records it
+                each.inferer.fuse(each.network)
 
 
 def _copied(pipeline: Pipeline) -> Pipeline:
