@@ -7,8 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 MIB = 2**20
-
-
 MARGIN = 0.1  # of the free memory, left to the rest of the machine
 
 

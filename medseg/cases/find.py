@@ -14,11 +14,7 @@ from medseg.errors import InputError, some
 from medseg.read import is_readable, looks_like_dicom, walk
 
 Case = dict[str, str]
-
-
 LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
-
-
 RESULT_SUFFIXES = (".seg.dcm", ".rtstruct.dcm")  # beside label maps; their folder is not a series
 
 

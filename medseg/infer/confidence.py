@@ -8,8 +8,6 @@ import numpy as np
 import torch
 
 KEPT_PROBABILITY = 1 / 255  # a voxel less probable than this for a label is not kept for it
-
-
 CHUNK_SCORES = 1 << 20
 
 

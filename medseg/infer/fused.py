@@ -17,16 +17,12 @@ from medseg.infer.subpixel import Subpixel, fits
 from medseg.networks import spatial_dims_of
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-
-
 # What gives the same result wherever in the volume a window lies; instance norm, say, looks at the whole window
 PLACELESS = (
     *CONVOLUTIONS,
     *(nn.BatchNorm2d, nn.BatchNorm3d, nn.PReLU, nn.LeakyReLU, nn.ReLU, nn.Identity, nn.Dropout, nn.Dropout2d),
     *(nn.Dropout3d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool2d, nn.AvgPool3d, nn.SiLU, nn.GELU, nn.ELU),
 )
-
-
 SAME_SCORES = 1e-3  # of the largest score; fused sums are rounded in another order
 
 

@@ -43,11 +43,7 @@ __all__ = [
 
 
 OF_DISTANCES = ("hd_mm", "hd95_mm", "assd_mm", "masd_mm", "nsd")
-
-
 OF_LESIONS = ("lesion_f1", "lesion_precision", "lesion_recall", "lesions", "lesions_predicted")
-
-
 OF_MASKS = ("boundary_iou", "cldice", *OF_LESIONS)
 
 

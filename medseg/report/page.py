@@ -18,11 +18,7 @@ from medseg.report.distributions import distribution
 from medseg.report.evidence import Evidence, gather
 from medseg.report.findings import findings
 from medseg.report.numbers import case_number, direction, has, mean, metrics_of, number, shown, title
-from medseg.report.pictures import may_be_shown
 from medseg.report.scenes import Scene, Views
-
-__all__ = ["Views", "may_be_shown", "write_report"]
-
 
 TEMPLATE = Path(__file__).with_name("template")
 OVERLAYS = 3  # of the worst cases, written as PNG
