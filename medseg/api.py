@@ -178,25 +178,29 @@ def evaluate(
     )
 
 
-def inspect(path: str | Path, *, voxels: bool = False) -> list[dict[str, Any]]:
-    """Say what would be read at `path`, one row a volume, refusal or skipped object.
+def inspect(path: str | Path, *, voxels: bool = False, descriptions: bool = False) -> list[dict[str, Any]]:
+    """Say what would be read at `path`, one row a volume, refusal or skipped object of each case.
 
     Parameters
     ----------
     path
-        A file or a folder, searched to its depth.
+        A file or a folder; its cases are those that `predict` takes.
     voxels
         Read the voxels too, and so find what headers do not show: damaged data, NaN, constant images.
+    descriptions
+        Add ``series_number`` and ``description``, DICOM's own free text, in which sites also put names: to be
+        looked at, not to be kept. The command shows them.
 
     Returns
     -------
     list of dict
-        ``source``, ``files``, ``modality``, ``series_uid``, ``shape``, ``spacing_mm``, ``orientation``,
+        ``case`` (its id, as `predict` would call it; empty where a file is passed over), ``source``, ``files``,
+        ``modality``, ``series_uid``, ``shape``, ``spacing_mm``, ``orientation``,
         ``verdict`` (``ok``, ``refused``, ``skipped``), ``codes``, ``message``, ``remedy``.
     """
-    from medseg.read import inspect_path
+    from medseg.cases import inspect_path
 
-    return inspect_path(path, voxels=voxels)
+    return inspect_path(path, voxels=voxels, descriptions=descriptions)
 
 
 def download(collection: str, name: str, destination: str | Path) -> Path:

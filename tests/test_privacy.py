@@ -151,10 +151,9 @@ def test_errors_do_not_quote_the_header(planted, listening, raw):
             listening.write(traceback.format_exc())
     done = medseg("inspect", planted, check=False)
     listening.write(done.stdout + done.stderr)
-    planted_uid = (
-        {"Zebedaeus"} if "SeriesInstanceUID" in raw else set()
-    )  # `inspect --json` gives the UID it was told
-    assert found_in(listening.getvalue()) <= planted_uid
+    # `inspect` shows, to know a series by, its UID, number and description
+    shown = {TEXTS["SeriesDescription"], *({"Zebedaeus"} if "SeriesInstanceUID" in raw else ())}
+    assert found_in(listening.getvalue()) <= shown
 
 
 def test_nothing_is_written_but_into_the_patient_s_own_objects(planted, tmp_path, listening, weights):

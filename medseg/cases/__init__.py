@@ -1,7 +1,10 @@
-"""Cases of a data set: found, split, checked; label maps and the grids they lie on; public data sets fetched."""
+"""Cases of a data set: found, inspected, split, checked; label maps and their grids; public data sets fetched."""
 
+from medseg.cases.apart import check_apart
 from medseg.cases.checks import check_cases
 from medseg.cases.find import LAYOUTS, Case, case_id, find_cases, images_near, lists_cases
+from medseg.cases.ids import check_case_ids
+from medseg.cases.inspection import inspect_path
 from medseg.cases.label_maps import (
     as_labels,
     check_ids,
@@ -19,6 +22,8 @@ __all__ = [
     "Case",
     "as_labels",
     "case_id",
+    "check_apart",
+    "check_case_ids",
     "check_cases",
     "check_ids",
     "check_same_grid",
@@ -27,6 +32,7 @@ __all__ = [
     "find_cases",
     "ids_in",
     "images_near",
+    "inspect_path",
     "lists_cases",
     "load_or_make_split",
     "on_same_grid",

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from pathlib import Path
 
+from medseg.cases.ids import case_ids, check_case_ids
 from medseg.errors import InputError, some
 from medseg.read import is_readable, looks_like_dicom, walk
 
 Case = dict[str, str]
 LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
+MANIFEST = "manifest.jsonl"  # what a folder that `medseg predict` wrote to has
 RESULT_SUFFIXES = (".seg.dcm", ".rtstruct.dcm")  # beside label maps; their folder is not a series
 
 
@@ -25,34 +26,33 @@ def case_id(path: str | Path) -> str:
     return path.stem if is_readable(path) and name == path.name else name
 
 
-def find_cases(path: str | Path, *, labelled: bool = False) -> list[Case]:
+def find_cases(path: str | Path, *, labelled: bool = False, nested: bool = True) -> list[Case]:
     """Return the cases at `path`, sorted by id.
+
+    What is called like an image and is none, such as a link that leads nowhere, is a case all the same: reading it
+    says what it is.
 
     Parameters
     ----------
     path
-        A NIfTI, NRRD or MetaImage file; a folder of DICOM files; a folder of either, DICOM at any depth; a
-        folder with ``images/`` and ``labels/`` (or ``imagesTr/``, ``labelsTr/``); or a Medical Segmentation
-        Decathlon folder with ``dataset.json``.
+        A NIfTI, NRRD or MetaImage file; a folder of DICOM files; a folder of either, at any depth; a folder with
+        ``images/`` and ``labels/`` (or ``imagesTr/``, ``labelsTr/``); or a Medical Segmentation Decathlon folder
+        with ``dataset.json``.
     labelled
         Keep the training part alone and refuse a case without its label.
+    nested
+        Look in subfolders too for files that are not DICOM.
 
     Raises
     ------
     InputError
-        `FILE_MISSING`, `CASES_EMPTY`, `CASES_DUPLICATE_ID`, `CASES_MISSING_LABEL`, `FILE_UNREADABLE`.
+        `FILE_MISSING`, `CASES_BAD_ID`, `CASES_EMPTY`, `CASES_DUPLICATE_ID`, `CASES_MISSING_LABEL`,
+        `FILE_UNREADABLE`.
     """
-    if not str(path):
-        raise InputError("FILE_MISSING", "no data set was named; give --dataset_dir PATH")
-    path = Path(path).expanduser().resolve()
-    if not path.exists():
-        raise InputError("FILE_MISSING", f"{path} does not exist; give a file or a folder of cases")
-    cases = sorted(_listed(path, labelled), key=lambda case: case["id"])
+    cases = list_cases(path, labelled=labelled, nested=nested)
     if not cases:
         raise InputError("CASES_EMPTY", f"{path} holds no case: no NIfTI file, DICOM folder or dataset.json")
-    twice = [name for name, count in Counter(case["id"] for case in cases).items() if count > 1]
-    if twice:
-        raise InputError("CASES_DUPLICATE_ID", f"{path}: several cases are called {twice[0]}; rename them")
+    check_case_ids(cases)
     if labelled:
         bare = [case["id"] for case in cases if not Path(case.get("label", "")).is_file()]
         if bare:
@@ -63,23 +63,45 @@ def find_cases(path: str | Path, *, labelled: bool = False) -> list[Case]:
     return cases
 
 
-def _listed(path: Path, labelled: bool) -> list[Case]:
-    if path.is_file() or _holds_dicom(path):
+def list_cases(path: str | Path, *, labelled: bool = False, nested: bool = True) -> list[Case]:
+    """Return what `find_cases` does, unchecked: ids may be there twice, and there may be no case.
+
+    Raises
+    ------
+    InputError
+        `FILE_MISSING`, `FILE_UNREADABLE`.
+    """
+    if not str(path):
+        raise InputError("FILE_MISSING", "no data set was named; give --dataset_dir PATH")
+    path = Path(path).expanduser().resolve()
+    if not path.exists():
+        raise InputError("FILE_MISSING", f"{path} does not exist; give a file or a folder of cases")
+    return sorted(_listed(path, labelled, nested), key=lambda case: case["id"])
+
+
+def _listed(path: Path, labelled: bool, nested: bool) -> list[Case]:
+    if not path.is_dir() or _holds_dicom(path):
         return [{"id": case_id(path), "image": str(path)}]
     if lists_cases(path):
         return _decathlon(path, labelled)
-    for images, labels in LAYOUTS:
-        if (path / images).is_dir():
-            cases = _images_in(path / images)
-            for case in cases:
-                label = next(
-                    (p for s in (".nii.gz", ".nii") if (p := path / labels / (case["id"] + s)).is_file()),
-                    None,
-                )
-                if label:
-                    case["label"] = str(label)
-            return cases
-    return _images_in(path)
+    layout = layout_of(path)
+    if layout is None:
+        return _images_in(path, nested)
+    images, labels = layout
+    cases = _images_in(path / images, nested)
+    for case in cases:
+        image = Path(case["image"]).relative_to(path / images)
+        names = (image.parent / case_id(image), case["id"])
+        files = (path / labels / f"{name}{suffix}" for name in names for suffix in (".nii.gz", ".nii"))
+        label = next((file for file in files if file.is_file()), None)
+        if label is not None:
+            case["label"] = str(label)
+    return cases
+
+
+def layout_of(folder: Path) -> tuple[str, str] | None:
+    """Return how a folder calls its folders of images and of labels; None where it has no folder of images."""
+    return next(((images, labels) for images, labels in LAYOUTS if (folder / images).is_dir()), None)
 
 
 def lists_cases(folder: Path) -> bool:
@@ -87,13 +109,27 @@ def lists_cases(folder: Path) -> bool:
     return (folder / "dataset.json").is_file() and not any(map(is_readable, folder.iterdir()))
 
 
-def _images_in(folder: Path) -> list[Case]:
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))  # not what a killed run left
-    images = [path for path in visible if path.is_file() and is_readable(path)]
-    cases = [{"id": case_id(path), "image": str(path)} for path in images]
-    for path in dicom_folders(folder):
-        cases.append({"id": "_".join(path.relative_to(folder).parts), "image": str(path)})
-    return cases
+def _images_in(folder: Path, nested: bool) -> list[Case]:
+    places: list[Path] = []
+    called: list[Path] = []  # folders that have an image's name
+    for parent, folders, names in walk(folder):
+        here = Path(parent)
+        series = [name for name in folders if _holds_dicom(here / name)]
+        folders[:] = [name for name in folders if name not in series and not is_apart(here / name)]
+        places += [here / name for name in series]
+        if nested or here == folder:
+            places += [here / name for name in names if is_readable(name)]
+            called += [here / name for name in folders if is_readable(name)]
+    full = {above for place in places for above in place.parents}
+    places += [path for path in called if path not in full]
+    ids = case_ids([(*place.relative_to(folder).parts[:-1], case_id(place)) for place in places])
+    return [{"id": name, "image": str(place)} for name, place in zip(ids, places, strict=True)]
+
+
+def is_apart(folder: Path) -> bool:
+    """Say whether a folder in a tree holds results of medseg's, or labels beside images: no images to read."""
+    beside = {labels: images for images, labels in LAYOUTS}.get(folder.name)
+    return (folder / MANIFEST).is_file() or (beside is not None and (folder.parent / beside).is_dir())
 
 
 def images_near(folder: Path) -> list[str]:
@@ -107,20 +143,11 @@ def images_near(folder: Path) -> list[str]:
     return sorted(images | {path.name for path in entries if path.is_dir() and _holds_dicom(path)})
 
 
-def dicom_folders(folder: Path) -> list[Path]:
-    """Return the folders below `folder`, however deep, that hold DICOM files; what is below these is theirs."""
-    found: list[Path] = []
-    for parent, names, _ in walk(folder):
-        here = [name for name in names if _holds_dicom(Path(parent, name))]
-        found += [Path(parent, name) for name in here]
-        names[:] = [name for name in names if name not in here]
-    return sorted(found)
-
-
 def _holds_dicom(folder: Path) -> bool:
     """Say whether a file right inside `folder` begins as DICOM does, medseg's own results left out."""
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return any(looks_like_dicom(path) for path in files if not path.name.endswith(RESULT_SUFFIXES))
+    named = (path for path in folder.iterdir() if not path.name.startswith(".") and not is_readable(path))
+    files = (path for path in named if path.is_file() and not path.name.endswith(RESULT_SUFFIXES))
+    return any(map(looks_like_dicom, files))
 
 
 def _decathlon(path: Path, labelled: bool) -> list[Case]:

@@ -12,9 +12,8 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from medseg.cli import options
+from medseg.cli import options, tables
 from medseg.cli.arguments import parse_overrides, parse_tolerances
-from medseg.cli.tables import batch_table, difference_table, inspection_table, printable, summary_table
 from medseg.errors import CasesFailed, InputError
 
 app = typer.Typer(
@@ -76,9 +75,9 @@ def predict(
     records = _predict_or_exit(bundle, input, output, device=device, **overrides)
     failed = [record for record in records if record["status"] == "failed"]
     for record in failed:
-        out.print(printable(f"failed {record['case']}: {record['codes'][0]}: {record['message']}"))
+        out.print(tables.printable(f"failed {record['case']}: {record['codes'][0]}: {record['message']}"))
     if len(records) > 1:
-        out.print(batch_table(records, before, time.monotonic() - start_s))
+        out.print(tables.batch_table(records, before, time.monotonic() - start_s))
         out.print(f"manifest: {output / 'manifest.jsonl'}")
     out.print(f"{len(records) - len(failed)} of {len(records)} cases done, in {output}")
     if failed:
@@ -142,12 +141,12 @@ def _print_summary(summary: dict[str, Any], output: Path) -> None:
     comparison = summary.get("comparison")
     if comparison:
         for model, entries in zip(comparison["models"], (summary, comparison["second"]), strict=True):
-            out.print(summary_table(entries, title=model))
-        out.print(difference_table(comparison))
+            out.print(tables.summary_table(entries, title=model))
+        out.print(tables.difference_table(comparison))
     else:
-        out.print(summary_table(summary))
+        out.print(tables.summary_table(summary))
     for warning in summary["warnings"]:
-        out.print(printable(f"warning: {warning}"))
+        out.print(tables.printable(f"warning: {warning}"))
     out.print(f"cases.csv, summary.json and overlays/ are in {output}")
     out.print(f"report: {output / 'report.html'}")
 
@@ -157,13 +156,17 @@ def inspect(input: options.AnyPath, json: options.Json = False, voxels: options.
     """What would be read: one row a series or file, its verdict, codes and the remedy."""
     from medseg import api
 
-    rows = api.inspect(input, voxels=voxels)
+    rows = api.inspect(input, voxels=voxels, descriptions=True)
     if json:
         from json import dumps
 
         typer.echo(dumps(rows, indent=2, ensure_ascii=False))
+    elif out.is_terminal:
+        out.print(tables.inspection_table(rows, input))
+        out.print(tables.inspection_summary(rows))
     else:
-        out.print(inspection_table(rows, input))
+        for line in (*tables.inspection_lines(rows, input), tables.inspection_summary(rows)):
+            typer.echo(line)
     if any(row["verdict"] == "refused" for row in rows):
         raise typer.Exit(CasesFailed.exit_status)
 

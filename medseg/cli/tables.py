@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,53 @@ from rich.table import Table
 SHOWN = (("dice", "Dice", 3), ("hd95_mm", "HD95 mm", 2), ("nsd", "NSD", 3))
 
 
+INSPECTED = ("source", "files", "modality", "series", "shape", "spacing mm", "axes", "verdict", "codes: remedy")
+
+
 def inspection_table(rows: list[dict[str, Any]], root: Path) -> Table:
     """Return `api.inspect`'s rows as a table; sources are given below `root`."""
-    root = root.expanduser()
     table = Table()
-    for name in ("source", "files", "modality", "shape", "spacing mm", "axes", "verdict"):
+    for name in INSPECTED[:-1]:
         table.add_column(name, overflow="fold")
-    table.add_column("codes: remedy", overflow="fold", min_width=28)  # the longest codes on one line
+    table.add_column(INSPECTED[-1], overflow="fold", min_width=28)  # the longest codes on one line
     for row in rows:
-        source = Path(row["source"])
-        shape, spacing_mm = (row[key] or [] for key in ("shape", "spacing_mm"))
-        table.add_row(
-            str(source.relative_to(root) if source.is_relative_to(root) and source != root else source.name),
-            str(row["files"]),
-            row["modality"],
-            "×".join(map(str, shape)),
-            "×".join(f"{mm:.3g}" for mm in spacing_mm),
-            row["orientation"] or "",
-            row["verdict"],
-            "\n".join(f"{code}: {remedy}" for code, remedy in zip(row["codes"], row["remedy"], strict=True)),
-        )
+        *cells, remedies = _inspected(row, root)
+        table.add_row(*cells, "\n".join(remedies))
     return table
+
+
+def inspection_lines(rows: list[dict[str, Any]], root: Path) -> Iterator[str]:
+    """Yield the same as lines for other programs: one a row, cells apart by tabs, the headings first."""
+    for *cells, remedies in ([*INSPECTED[:-1], [INSPECTED[-1]]], *(_inspected(row, root) for row in rows)):
+        yield "\t".join(" ".join(cell.split()) for cell in (*cells, "; ".join(remedies)))
+
+
+def _inspected(row: dict[str, Any], root: Path) -> list[Any]:
+    source, root = Path(row["source"]), root.expanduser().resolve()
+    shape, spacing_mm = (row[key] or [] for key in ("shape", "spacing_mm"))
+    return [
+        printable(
+            str(source.relative_to(root) if source.is_relative_to(root) and source != root else source.name)
+        ),
+        str(row["files"]),
+        row["modality"],
+        printable(f"{row.get('series_number', '')} {row.get('description', '')}".strip()),
+        "×".join(map(str, shape)),
+        "×".join(f"{mm:.3g}" for mm in spacing_mm),
+        row["orientation"] or "",
+        row["verdict"],
+        [f"{code}: {remedy}" for code, remedy in zip(row["codes"], row["remedy"], strict=True)],
+    ]
+
+
+def inspection_summary(rows: list[dict[str, Any]]) -> str:
+    """Return how many rows have which verdict, and how many cases hold several volumes."""
+    verdicts = Counter(row["verdict"] for row in rows)
+    volumes = Counter(row["case"] for row in rows if row["verdict"] != "skipped")
+    several = sum(count > 1 for count in volumes.values())
+    told = f"{verdicts['ok']} ok, {verdicts['refused']} refused, {verdicts['skipped']} skipped"
+    which = "name one by --series-uid, --description or --modality"
+    return told if not several else f"{told}; cases of several volumes: {several}, {which}"
 
 
 def batch_table(records: list[dict[str, Any]], before: dict[str, Any], elapsed_s: float) -> Table:

@@ -25,8 +25,16 @@ CODES: dict[str, Problem] = {
         "the folder has no config for the job, or no readable `metadata.json`",
         "give the bundle's folder, the one with `configs/`",
     ),
+    "CASES_BAD_ID": Problem(
+        REFUSED,
+        "a case without `id` or `image`, or an id that is no plain file name: empty, a path, or too long",
+        "rename the case: its id names files of the output folder",
+    ),
     "CASES_DUPLICATE_ID": Problem(
-        REFUSED, "two cases have the same name, such as `a.nii` and `a.nii.gz`", "rename one"
+        REFUSED,
+        "two cases have the same name, such as `a.nii` and `a.nii.gz`, or one that some file systems take for the "
+        "same, such as `a` and `A`",
+        "rename one",
     ),
     "CASES_EMPTY": Problem(
         REFUSED,
@@ -39,6 +47,12 @@ CODES: dict[str, Problem] = {
     ),
     "CASES_NOT_IN_DATASET": Problem(
         REFUSED, "a split file names cases that are not in the data set", "give the split that belongs to the data"
+    ),
+    "CASES_PASSED_OVER": Problem(
+        SKIPPED,
+        "an image file that is no case here: a label, a result of medseg's, or a file that the data set's layout "
+        "leaves out",
+        "nothing to do; if it should be a case, move it to where cases are looked for",
     ),
     "CASE_FAILED": Problem(
         REFUSED, "a case failed in a way that has no code of its own", "see the message; please report it"
@@ -111,6 +125,9 @@ CODES: dict[str, Problem] = {
         REFUSED,
         "a data set could not be fetched: no network, a broken connection, a wrong checksum, a full disk",
         "the message says which; nothing was kept, so try again",
+    ),
+    "FILE_CHANGED": Problem(
+        REFUSED, "a file was written to while it was read", "run the same line again once it is whole"
     ),
     "FILE_MISSING": Problem(REFUSED, "a path does not exist", "check the path"),
     "FILE_TOO_LARGE": Problem(
@@ -211,6 +228,12 @@ CODES: dict[str, Problem] = {
         REFUSED,
         "the case needs more memory than is free or allowed, in the smallest way there is",
         "raise `--budget-mib`, or run it where there is more memory",
+    ),
+    "OUTPUT_KEPT": Problem(
+        TOLERATED,
+        "a result that had been changed since medseg wrote it, by hand for example, was about to be replaced; it "
+        "was renamed to `<name>.kept-<hash>` first",
+        "look at both; delete the one that is not needed",
     ),
     "OUTPUT_NO_SPACE": Problem(
         REFUSED,

@@ -13,10 +13,9 @@ from medseg.read.dicom import walk
 from medseg.read.dicom_header import looks_like_dicom
 from medseg.read.dicom_values import quiet
 from medseg.read.formats import is_readable
-from medseg.read.inspection import inspect_path
 from medseg.read.nifti import is_nifti, read_nifti
 from medseg.read.selection import Selection
-from medseg.read.study import read_study, read_volume, scan
+from medseg.read.study import files_of, read_study, read_volume, scan
 from medseg.read.volume import Finding, Volume
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ __all__ = [
     "Selection",
     "StudyReader",
     "Volume",
-    "inspect_path",
+    "files_of",
     "is_nifti",
     "is_readable",
     "looks_like_dicom",

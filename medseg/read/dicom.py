@@ -41,9 +41,21 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Go through a folder as `os.walk` does, sorted, each folder once even where links lead back to it."""
+    """Go through a folder as `os.walk` does, sorted, each folder once even where links lead back to it.
+
+    Raises
+    ------
+    InputError
+        `FILE_UNREADABLE`: a folder may not be opened; what is in it must not be missing without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            "FILE_UNREADABLE", f"{error.filename} cannot be opened ({error.strerror}); change its permissions"
+        ) from error
+
     seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
         seen.add(os.path.realpath(parent))
         folders[:] = sorted(n for n in folders if n[0] != "." and os.path.realpath(Path(parent, n)) not in seen)
         yield parent, folders, sorted(name for name in names if name[0] != ".")
@@ -114,6 +126,7 @@ def _refused(files: Sequence[DicomFile], error: InputError | None, verdict: str 
         verdict,
         modality=first.modality,
         series_uid=first.series_uid,
+        series_number=first.series_number,
         description=first.description,
     )
 
@@ -133,6 +146,7 @@ def _volume(stack: Stack, file: DicomFile, left_out: tuple[str, ...]) -> Finding
         series_uid=file.series_uid,
         shape=(columns, rows, len(stack.slices)),
         affine=stack.affine,
+        series_number=file.series_number,
         description=file.description,
         load=partial(_load, stack, file, source, frames, codes),
     )

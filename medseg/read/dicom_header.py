@@ -40,6 +40,7 @@ class DicomFile:
     path: Path
     series_uid: str = ""
     modality: str = ""
+    series_number: str = field(default="", repr=False)
     description: str = field(default="", repr=False)
     slices: list[Slice] = field(default_factory=list)
     problem: InputError | None = None
@@ -57,6 +58,7 @@ def read_header(path: Path) -> DicomFile | None:
             return None
         file.series_uid = text(ds, "SeriesInstanceUID")
         file.modality = text(ds, "Modality")[:16]
+        file.series_number = text(ds, "SeriesNumber")
         file.description = text(ds, "SeriesDescription")
         _check_kind(path, ds, where is not None)
         assert where is not None

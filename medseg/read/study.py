@@ -35,19 +35,30 @@ def scan(path: str | Path) -> list[Finding]:
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise InputError("FILE_MISSING", f"{path} does not exist; give a NIfTI file or a DICOM folder")
-    outside: list[Finding] = []
-    if path.is_dir():
-        files = files_below(path)
-    elif is_dicomdir(path):
-        files, outside = files_of_dicomdir(path)
-    else:
-        files = [path]
+        problem = f"leads to {path.readlink()}, which is not there" if path.is_symlink() else "does not exist"
+        raise InputError("FILE_MISSING", f"{path} {problem}; give a NIfTI file or a DICOM folder")
+    files, outside = _files_at(path)
     others = [scan_file(file) for file in files if is_readable(file)]
     found = [*outside, *others, *scan_dicom(file for file in files if not is_readable(file))]
     if not found and not path.is_dir():
         raise InputError("FILE_UNREADABLE", f"{path} is no NIfTI, NRRD, MetaImage or DICOM file")
     return found
+
+
+def files_of(path: str | Path) -> list[Path]:
+    """Return the files that reading `path` may open, sorted: itself, those below it, or those a DICOMDIR lists."""
+    path = Path(path).expanduser()
+    files, _ = _files_at(path)
+    return sorted({path, *files} if path.is_file() else files)
+
+
+def _files_at(path: Path) -> tuple[list[Path], list[Finding]]:
+    """Return the files at a path, and the refusals of those that a DICOMDIR lists in vain."""
+    if path.is_dir():
+        return files_below(path), []
+    if not path.is_file():
+        raise InputError("FILE_UNREADABLE", f"{path} is a pipe, a socket or a device, not a file")
+    return files_of_dicomdir(path) if is_dicomdir(path) else ([path], [])
 
 
 def read_study(path: str | Path) -> list[Volume]:

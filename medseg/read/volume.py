@@ -91,8 +91,8 @@ class Finding:
         The refusal in words; without anything from the file's header.
     shape, affine
         Of the volume, axes (I, J, K), to RAS+ mm; None where there is none.
-    description
-        DICOM SeriesDescription, to select by; never shown, since it is free text.
+    series_number, description
+        DICOM SeriesNumber and SeriesDescription, to know a series by; free text, for no log and no message.
     load
         Reads the voxels.
     """
@@ -105,6 +105,7 @@ class Finding:
     series_uid: str = ""
     shape: tuple[int, ...] | None = None
     affine: np.ndarray | None = None
+    series_number: str = field(default="", repr=False)
     description: str = field(default="", repr=False)
     load: Callable[[], Volume] | None = field(default=None, repr=False)
 

@@ -1,6 +1,7 @@
 """Cases found in folders of any layout, or refused by name."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from project import SAMPLES, code_of
 
 from medseg.cases.find import find_cases
 from medseg.errors.exceptions import InputError
+from medseg.read.study import read_volume
 
 
 def test_images_and_labels_folders():
@@ -64,3 +66,71 @@ def test_dicom_trees_and_other_formats(tmp_path):
     shutil.copy(SAMPLES / "mr/images/mr_00.nii.gz", tmp_path)
     SimpleITK.WriteImage(SimpleITK.Image(3, 3, 3, SimpleITK.sitkInt16), str(tmp_path / "c.v1.nrrd"))
     assert [case["id"] for case in find_cases(tmp_path)] == ["A_1", "A_2_deep", "B", "c.v1", "mr_00"]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """NIfTI files at several depths, as a study's folder has them."""
+    for name in ("pat1/visit1/t1.nii.gz", "pat1/visit2/t1.nii.gz", "pat2/visit1/t1.nii.gz", "top.nii.gz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SAMPLES / "mr/images/mr_00.nii.gz", tmp_path / name)
+    return tmp_path
+
+
+def test_images_are_found_at_any_depth(tree):
+    found = [case["id"] for case in find_cases(tree)]
+    assert found == ["pat1_visit1_t1", "pat1_visit2_t1", "pat2_visit1_t1", "top"]
+    assert [case["id"] for case in find_cases(tree, nested=False)] == ["top"]
+
+
+def test_labels_and_results_in_a_tree_are_no_images(tree):
+    (tree / "pat1/visit1").rename(tree / "pat1/images")
+    shutil.copytree(tree / "pat1/images", tree / "pat1/labels")
+    (tree / "results").mkdir()
+    (tree / "results/manifest.jsonl").touch()
+    shutil.copy(tree / "top.nii.gz", tree / "results")
+    assert [case["id"] for case in find_cases(tree)] == [
+        "pat1_images_t1",
+        "pat1_visit2_t1",
+        "pat2_visit1_t1",
+        "top",
+    ]
+
+
+def test_labels_lie_as_their_images_do(tree, tmp_path):
+    data = tmp_path / "data"
+    for part in ("images", "labels"):
+        shutil.copytree(tree / "pat1", data / part / "pat1")
+    assert [case["label"] for case in find_cases(data, labelled=True)] == [
+        str(data / f"labels/pat1/visit{n}/t1.nii.gz") for n in (1, 2)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["dangling link", "folder", "pipe"])
+def test_what_is_only_called_an_image_is_a_case_that_fails(tmp_path, kind):
+    """Once dropped without a word; reading it says what it is, and does not wait for a pipe."""
+    path = tmp_path / "case.nii.gz"
+    if kind == "dangling link":
+        path.symlink_to("nowhere.nii.gz")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    (case,) = find_cases(tmp_path)
+    assert case["id"] == "case"
+    assert code_of(read_volume, case["image"]) in ("FILE_MISSING", "FILE_UNREADABLE")
+
+
+def test_an_image_in_a_folder_called_like_it_is_found(tmp_path):
+    (tmp_path / "a.nii.gz").mkdir()
+    shutil.copy(SAMPLES / "mr/images/mr_00.nii.gz", tmp_path / "a.nii.gz/a.nii.gz")
+    assert [case["id"] for case in find_cases(tmp_path)] == ["a.nii.gz_a"]
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is closed to this user")
+def test_a_folder_that_may_not_be_opened_is_no_empty_one(tree):
+    (tree / "pat1").chmod(0)
+    try:
+        assert code_of(find_cases, tree) == "FILE_UNREADABLE"
+    finally:
+        (tree / "pat1").chmod(0o755)
