@@ -42,11 +42,11 @@ def atomic(path: str | Path) -> Iterator[Path]:
         `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`: what the operating system refused in the block or after it.
     """
     path = Path(path)
-    with _refusals(path):
+    with refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part, descriptor = _new_part(path)
     try:
-        with _refusals(path):
+        with refusals(path):
             yield part
             with part.open("rb+") as stream:
                 os.fsync(stream.fileno())
@@ -67,7 +67,7 @@ def _new_part(path: Path) -> tuple[Path, int | None]:
         if fcntl is None:  # Windows replaces no open file
             os.close(descriptor)
             return part, None
-        if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
+        if try_lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
             return part, descriptor
         os.close(descriptor)
 
@@ -81,7 +81,7 @@ def check_writable(folder: str | Path, *appended: str) -> None:
         `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`.
     """
     folder = Path(folder)
-    with _refusals(folder):
+    with refusals(folder):
         folder.mkdir(parents=True, exist_ok=True)
         part, descriptor = _new_part(folder / "trial")
         try:
@@ -91,7 +91,7 @@ def check_writable(folder: str | Path, *appended: str) -> None:
             if descriptor is not None:
                 os.close(descriptor)
     for name in appended:
-        with _refusals(folder / name), (folder / name).open("ab"):
+        with refusals(folder / name), (folder / name).open("ab"):
             pass
 
 
@@ -102,7 +102,7 @@ def sweep(folder: str | Path) -> None:
             with suppress(OSError):  # another run swept it, or it may not be touched
                 descriptor = os.open(part, os.O_RDWR)
                 try:
-                    free = _lock(descriptor)
+                    free = try_lock(descriptor)
                     old = time.time() - part.stat().st_mtime > STALE_AFTER_S
                     if free or (free is None and old):
                         Path(part).unlink()
@@ -110,7 +110,7 @@ def sweep(folder: str | Path) -> None:
                     os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool | None:
+def try_lock(descriptor: int) -> bool | None:
     """Lock a file until it is closed; False where somebody else has it, None where there are no locks."""
     if fcntl is None:
         return None
@@ -138,7 +138,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def refusals(path: Path) -> Iterator[None]:
     """Give what the operating system refuses its code; libraries wrap it in errors of their own."""
     try:
         yield
@@ -152,19 +152,6 @@ def _refusals(path: Path) -> Iterator[None]:
         if number in NO_SPACE:
             raise InputError("OUTPUT_NO_SPACE", f"{path} cannot be written: {reason}; free disk space") from error
         raise InputError("OUTPUT_UNWRITABLE", f"{path} cannot be written: {reason}") from error
-
-
-def touch(path: str | Path) -> None:
-    """Make an empty file, or leave the one that is there.
-
-    Raises
-    ------
-    InputError
-        `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`.
-    """
-    with _refusals(Path(path)):
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -216,11 +203,11 @@ def append_line(path: str | Path, record: Mapping[str, Any]) -> None:
         `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`; a part of the line may then be there, and is no record.
     """
     line = _line(record)
-    with _refusals(Path(path)):
+    with refusals(Path(path)):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
         try:
             give_up = time.monotonic() + LOCK_WAIT_S
-            while _lock(descriptor) is False and time.monotonic() < give_up:
+            while try_lock(descriptor) is False and time.monotonic() < give_up:
                 time.sleep(0.002)
             size = os.fstat(descriptor).st_size
             if size and not _ends_with_newline(descriptor, size):

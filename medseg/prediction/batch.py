@@ -23,6 +23,7 @@ from medseg.prediction.record import Record
 
 T = TypeVar("T")
 Read = tuple[Case, Record, Any]  # a case, its record so far, and what was read; None where that failed
+ASK_AGAIN_S = 0.2  # after all cases that are left were in other processes' hands
 LEAVE_AFTER_S = 5.0  # how long an interrupted batch waits for a read in a thread, which cannot be ended
 
 
@@ -57,18 +58,31 @@ class Background:
             del task, future, function, arguments  # a case's voxels go when the last who needs them is done
 
 
-def read_ahead(cases: Sequence[Case], read: Callable[[Case], tuple[Record, Any]]) -> Generator[Read, None, None]:
-    """Give what `read` makes of each case, in order; a thread reads the next one meanwhile."""
-    reader = Background()
-    coming: Future | None = None
+def read_ahead(
+    cases: Iterable[Case | None], read: Callable[[Case], tuple[Record, Any]]
+) -> Generator[Read, None, None]:
+    """Give what `read` makes of each case, in order; a thread reads the next one meanwhile.
+
+    Where `cases` gives None, there may be another later: it is asked again after `ASK_AGAIN_S`.
+    """
+    reader, stopped, coming_cases = Background(), threading.Event(), iter(cases)
+
+    def read_next() -> Read | None:
+        for case in coming_cases:
+            if case is not None:
+                return case, *read(case)
+            if stopped.wait(ASK_AGAIN_S):
+                break
+        return None
+
+    coming = reader.submit(read_next)
     try:
-        for n, case in enumerate(cases):
-            coming = coming or reader.submit(read, case)
-            record, prepared = coming.result()
-            coming = reader.submit(read, cases[n + 1]) if n + 1 < len(cases) else None
-            yield case, record, prepared
-            del record, prepared
+        while (found := coming.result()) is not None:
+            coming = reader.submit(read_next)
+            yield found
+            del found
     finally:
+        stopped.set()
         reader.close()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medseg.cases import Case
+from medseg.prediction.inputs import InputState, read_unchanged
 from medseg.prediction.record import Record, attempt, begun
 from medseg.read import Selection, Volume, read_volume
 from medseg.write import check_volume
@@ -106,9 +107,13 @@ class Labelled:
 
 def read_and_preprocess(case: Case, reading: Reading) -> tuple[Record, Prepared | None]:
     """Return a case read and preprocessed with the record so far; None where that failed."""
-    record, volume = attempt(begun(case), "read", read_case, case, reading)
-    if volume is None or reading.preprocessing is None:
-        return record, None if volume is None else Prepared(volume, None)
+    record, found = attempt(begun(case), "read", read_case, case, reading)
+    if found is None:
+        return record, None
+    volume, state = found
+    record = replace(record, input=state)
+    if reading.preprocessing is None:
+        return record, Prepared(volume, None)
     record, data = attempt(record, "preprocess", preprocess, volume, reading.preprocessing)
     return record, None if data is None else Prepared(without_voxels(volume), data)
 
@@ -128,19 +133,20 @@ def segment(
     return attempt(record, "postprocess", postprocess, scored, data, pipeline)
 
 
-def read_case(case: Case, reading: Reading) -> Volume:
-    """Read a case's volume, and refuse one that the model or a format cannot have.
+def read_case(case: Case, reading: Reading) -> tuple[Volume, InputState]:
+    """Read a case's volume and what its input is, and refuse one that the model or a format cannot have.
 
     Raises
     ------
     InputError
-        As `medseg.read_volume` and `medseg.write.check_volume`.
+        `FILE_CHANGED`; as `medseg.read_volume` and `medseg.write.check_volume`.
     """
     from medseg.infer import retry_if_out_of_memory
 
-    volume = retry_if_out_of_memory(read_volume, case["image"], **reading.selection.as_json())
+    read = partial(retry_if_out_of_memory, read_volume, case["image"], **reading.selection.as_json())
+    volume, state = read_unchanged(case["image"], read)
     check_volume(volume, spatial_dims=reading.spatial_dims, formats=reading.formats)
-    return volume
+    return volume, state
 
 
 def preprocess(volume: Volume, preprocessing: Compose) -> Mapping[Any, Any]:

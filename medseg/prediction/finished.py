@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from medseg.bundle import Config, NotPlain, open_config
-from medseg.cases import Case, find_cases
+from medseg.cases import Case, check_case_ids, find_cases
 from medseg.files import sha256_of, sweep
+from medseg.prediction.claims import sweep_marks
 from medseg.prediction.manifest import MANIFEST, read_newest
 from medseg.prediction.origin import Origin, origin_of
-from medseg.prediction.outputs import recorded
 from medseg.prediction.record import Record
 from medseg.prediction.resources import Resources
 from medseg.prediction.shards import share
@@ -57,17 +57,29 @@ def is_done(case: Case, record: Record, output_dir: str | Path, wanted: Wanted) 
     made = {output.format: output for output in record.outputs}
     same = (
         record.status == "done"
-        and list(record.inputs) == [case["image"]]
-        and record.bundle == wanted.origin.as_json()
-        and record.select == wanted.selection.as_json()
+        and _is_wanted(record, wanted)
         and set(wanted.formats.names) <= set(made)
         and ("dicom-seg" not in wanted.formats.names or made["dicom-seg"].seg_type == wanted.formats.seg_type)
     )
     try:
         files = [(Path(output_dir) / output.path, output.sha256) for output in record.outputs]
-        return same and all(path.is_file() and sha256_of(path) == digest for path, digest in files)
+        return (
+            same
+            and record.input.is_of(case["image"])
+            and all(path.is_file() and sha256_of(path) == digest for path, digest in files)
+        )
     except (OSError, ValueError):  # a file that cannot be read, a path that cannot be
         return False
+
+
+def settles(case: Case, record: Record, *, output_dir: str | Path, wanted: Wanted) -> bool:
+    """Say whether a record that another process has just added is what this one would add: done, or failed too."""
+    failed = record.status == "failed" and list(record.inputs) == [case["image"]] and _is_wanted(record, wanted)
+    return failed or is_done(case, record, output_dir, wanted)
+
+
+def _is_wanted(record: Record, wanted: Wanted) -> bool:
+    return wanted.origin.made(record.bundle) and record.select == wanted.selection.as_json()
 
 
 def finished(cases: Iterable[Case], output_dir: str | Path, wanted: Wanted) -> dict[str, Record]:
@@ -76,10 +88,7 @@ def finished(cases: Iterable[Case], output_dir: str | Path, wanted: Wanted) -> d
     known = [(case, newest[case["id"]]) for case in cases if case["id"] in newest]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         done = list(pool.map(lambda pair: is_done(pair[0], pair[1], output_dir, wanted), known))
-    found = {case["id"]: record for (case, record), yes in zip(known, done, strict=True) if yes}
-    for name in found:  # a run may have been killed right after it recorded a case
-        recorded(output_dir, name)
-    return found
+    return {case["id"]: record for (case, record), yes in zip(known, done, strict=True) if yes}
 
 
 def records_if_finished(bundle: str | Path, overrides: Mapping[str, Any]) -> list[Record] | None:
@@ -110,6 +119,7 @@ def records_if_finished(bundle: str | Path, overrides: Mapping[str, Any]) -> lis
     if len(done) < len(asked.cases):
         return None
     sweep(output_dir)
+    sweep_marks(output_dir, done)  # a run may have been killed right after it recorded a case
     log.info("%d of %d cases done, in %s", len(done), len(done), output_dir)
     return [done[case["id"]] for case in asked.cases]
 
@@ -155,6 +165,7 @@ def _asked(config: Config) -> _Asked:
         cases = config.plain("cases")
         if not isinstance(cases, list):
             raise NotPlain("cases")
+        check_case_ids(cases)
     return _Asked(share(cases, config.plain("shard")), wanted)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,11 +17,37 @@ def records_in(output_dir: str | Path) -> Iterator[Record]:
     """Yield the records of a folder's manifest, the oldest first; a line that was cut off is none."""
     manifest = Path(output_dir) / MANIFEST
     if manifest.is_file():
-        for line in manifest.read_bytes().split(b"\n"):
-            with suppress(ValueError, RecursionError):  # no JSON, or brackets without end
-                record = Record.from_json(json.loads(line))
-                if record is not None:
-                    yield record
+        yield from _parsed(manifest.read_bytes().split(b"\n"))
+
+
+def _parsed(lines: Iterable[bytes]) -> Iterator[Record]:
+    for line in lines:
+        with suppress(ValueError, RecursionError):  # no JSON, or brackets without end
+            record = Record.from_json(json.loads(line))
+            if record is not None:
+                yield record
+
+
+class NewRecords:
+    """What is added to a folder's manifest from now on, by any process."""
+
+    def __init__(self, output_dir: str | Path) -> None:
+        self.path = Path(output_dir) / MANIFEST
+        self.read_to = self._size()
+        self.found: dict[str, Record] = {}
+
+    def _size(self) -> int:
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def newest(self, case_id: str) -> Record | None:
+        """Return the newest record of a case that was added; None where none was."""
+        if self._size() > self.read_to:
+            with self.path.open("rb") as stream:
+                stream.seek(self.read_to)
+                whole, newline, _ = stream.read().rpartition(b"\n")  # what follows is being written
+            self.read_to += len(whole) + len(newline)
+            self.found |= {record.case: record for record in _parsed(whole.split(b"\n"))}
+        return self.found.get(case_id)
 
 
 def read_newest(output_dir: str | Path) -> dict[str, Record]:

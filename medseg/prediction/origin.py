@@ -27,6 +27,9 @@ class Origin:
         Of what makes the labels in the config; see `medseg.bundle.Config.sha256`.
     mirror_axes
         Along which the image was also run mirrored.
+    weights
+        What other weights than the bundle's own are called: the run and the file, such as ``fold_0/best.pt``.
+        Empty where they are its own.
     """
 
     metadata: Metadata
@@ -34,17 +37,26 @@ class Origin:
     weights_sha256: tuple[str, ...]
     config_sha256: str
     mirror_axes: tuple[int, ...] = ()
+    weights: tuple[str, ...] = ()
+
+    def made(self, recorded: Any) -> bool:
+        """Say whether this is the model of a record, wherever its weights lay then."""
+        return isinstance(recorded, dict) and {**recorded, "weights": 0} == {**self.as_json(), "weights": 0}
 
     def as_json(self) -> dict[str, Any]:
-        weights = self.weights_sha256
+        hashes = self.weights_sha256
         plain: dict[str, Any] = {
             "name": self.metadata.name,
             "version": self.metadata.version,
-            "weights_sha256": weights[0] if len(weights) == 1 else list(weights),
+            "weights_sha256": hashes[0] if len(hashes) == 1 else list(hashes),
             "metadata_sha256": self.metadata_sha256,
             "config_sha256": self.config_sha256,
         }
-        return plain | ({"mirror_axes": list(self.mirror_axes)} if self.mirror_axes else {})
+        if self.mirror_axes:
+            plain["mirror_axes"] = list(self.mirror_axes)
+        if self.weights:
+            plain["weights"] = list(self.weights)
+        return plain
 
 
 def origin_of(
@@ -57,11 +69,21 @@ def origin_of(
     InputError
         `BUNDLE_MISSING`, `WEIGHTS_MISSING`.
     """
-    paths = [weights] if isinstance(weights, (str, Path)) else weights
+    paths = [Path(path) for path in ([weights] if isinstance(weights, (str, Path)) else weights)]
+    hashes = tuple(sha256_of(check_weights(path)) for path in paths)
+    own = Path(bundle) / "models" / "model.pt"
+    is_own = len(paths) == 1 and own.is_file() and (own.samefile(paths[0]) or hashes[0] == sha256_of(own))
     return Origin(
         metadata=read_metadata(bundle),
         metadata_sha256=sha256_of(Path(bundle) / "configs" / "metadata.json"),
-        weights_sha256=tuple(sha256_of(check_weights(path)) for path in paths),
+        weights_sha256=hashes,
         config_sha256=config_sha256,
         mirror_axes=tuple(mirror_axes),
+        weights=() if is_own else tuple(map(_called, paths)),
     )
+
+
+def _called(path: Path) -> str:
+    """Return a checkpoint's name with that of the run or bundle it lies in, ``RUN/models/best.pt``."""
+    folder = path.resolve().parent
+    return f"{(folder.parent if folder.name == 'models' else folder).name}/{path.name}"

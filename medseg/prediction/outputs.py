@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
-from medseg.cases import Case
+from medseg.cases import Case, check_apart
 from medseg.errors import InputError, some
-from medseg.files import touch
+from medseg.files import sha256_of
+from medseg.prediction.claims import may_be_ours
 from medseg.prediction.manifest import MANIFEST, records_in
 from medseg.write import SUFFIXES
-
-WRITING = ".writing-"  # and a case's id: files of it may be there that the manifest does not name yet
 
 
 def check_outputs(cases: Sequence[Case], output_dir: str | Path, formats: Sequence[str]) -> None:
@@ -22,25 +20,16 @@ def check_outputs(cases: Sequence[Case], output_dir: str | Path, formats: Sequen
     Raises
     ------
     InputError
-        `OUTPUT_WOULD_OVERWRITE`: `output_dir` holds an image or a label of these cases, or lies in a folder that
-        is one (a DICOM series), or a result would replace a file that the folder's manifest does not name.
+        `OUTPUT_WOULD_OVERWRITE`: as `medseg.cases.check_apart`, or a result would replace a file that the folder's
+        manifest does not name.
     """
+    check_apart(cases, output_dir)
     folder = Path(output_dir).expanduser()
-    real = Path(os.path.realpath(folder))
-    above = {real, *real.parents}
-    read = [path for case in cases for path in _read_by(case)]
-    among = sorted({path.name for path in read if real in _holding(path) or Path(os.path.realpath(path)) in above})
-    if among:
-        raise InputError(
-            "OUTPUT_WOULD_OVERWRITE",
-            f"output {output_dir} holds {some(among)}, read as image or label: results would lie among them or "
-            "replace them; give a folder of its own",
-        )
     taken = [
         path
         for case in cases
-        for path in (folder / f"{case['id']}{SUFFIXES[name]}" for name in formats)
-        if os.path.lexists(path) and not _marker(folder, case["id"]).exists()
+        for path in _results(folder, case["id"], formats)
+        if os.path.lexists(path) and not may_be_ours(folder, case["id"])
     ]
     if not taken:
         return
@@ -69,44 +58,41 @@ def check_is_not_input(data: str | Path, output_dir: str | Path) -> None:
         )
 
 
-def _read_by(case: Case) -> list[Path]:
-    return [Path(case[key]) for key in ("image", "label") if case.get(key)]
+def keep_changed(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> tuple[str, ...]:
+    """Rename results that are about to be replaced and were changed after medseg wrote them.
 
+    Somebody may have corrected a label map by hand. It becomes ``<name>.kept-<hash>``, which no command takes for
+    a label map.
 
-def _holding(path: Path) -> set[Path]:
-    """Return the folders that a file or folder lies in, that of a link and that of what it leads to."""
-    return {Path(os.path.realpath(path.parent)), Path(os.path.realpath(path)).parent}
-
-
-def _named(folder: Path) -> Iterator[str]:
-    """Yield the files that any record of this folder names."""
-    for record in records_in(folder):
-        yield from (output.path for output in record.outputs)
-
-
-def _marker(folder: Path, case_id: str) -> Path:
-    path = folder / case_id
-    return path.with_name(WRITING + path.name)
-
-
-def announce(output_dir: str | Path, case_id: str) -> None:
-    """Mark that a case's files are about to come: if this run is killed, the next one knows them for its own.
-
-    Raises
-    ------
-    InputError
-        `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`.
+    Returns
+    -------
+    tuple of str
+        `OUTPUT_KEPT` where there was one; a code for the record.
     """
-    touch(_marker(Path(output_dir), case_id))
+    folder = Path(output_dir)
+    there = [path for path in _results(folder, case_id, formats) if path.is_file()]
+    if not there or may_be_ours(folder, case_id):
+        return ()
+    written = _named(folder)
+    changed = {path: digest for path in there if (digest := sha256_of(path)) not in written.get(path.name, ())}
+    for path, digest in changed.items():
+        path.rename(path.with_name(f"{path.name}.kept-{digest[:8]}"))
+    return ("OUTPUT_KEPT",) if changed else ()
 
 
-def forgotten(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> None:
-    """Take the mark of a failed write away where it left no file: what comes there later is not ours."""
-    if not any(os.path.lexists(Path(output_dir) / f"{case_id}{SUFFIXES[name]}") for name in formats):
-        recorded(output_dir, case_id)
+def any_result(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> bool:
+    """Say whether one of a case's files is there."""
+    return any(map(os.path.lexists, _results(Path(output_dir), case_id, formats)))
 
 
-def recorded(output_dir: str | Path, case_id: str) -> None:
-    """Take the mark away: the manifest names the case's files now."""
-    with suppress(OSError):
-        _marker(Path(output_dir), case_id).unlink()
+def _results(folder: Path, case_id: str, formats: Sequence[str]) -> list[Path]:
+    return [folder / f"{case_id}{SUFFIXES[name]}" for name in formats]
+
+
+def _named(folder: Path) -> dict[str, set[str]]:
+    """Return the files that any record of this folder names, with the hashes they had."""
+    found: dict[str, set[str]] = {}
+    for record in records_in(folder):
+        for output in record.outputs:
+            found.setdefault(output.path, set()).add(output.sha256)
+    return found

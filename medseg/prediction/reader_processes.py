@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import wait
@@ -24,7 +24,7 @@ from typing import Any
 
 from medseg.cases import Case
 from medseg.errors import InputError
-from medseg.prediction.batch import Read
+from medseg.prediction.batch import ASK_AGAIN_S, Read
 from medseg.prediction.record import Record, begun
 
 START = f"import sys; sys.path[:] = {{path!r}}; from {__name__} import serve; serve({{descriptor}})"
@@ -33,10 +33,11 @@ READY = b"ready"
 SOCKET_BYTES = 4 << 20
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 END_S = 5.0
+NO_MORE = object()
 
 
 def read_in_processes(
-    cases: Sequence[Case],
+    cases: Iterable[Case | None],
     read: Callable[[Case], tuple[Record, Any]],
     *,
     processes: int,
@@ -47,6 +48,8 @@ def read_in_processes(
 
     Parameters
     ----------
+    cases
+        Where None comes, there may be another later: it is asked again after `ASK_AGAIN_S`.
     read
         Pickled and sent to the processes.
     timeout_s
@@ -59,31 +62,65 @@ def read_in_processes(
     InputError
         `CONFIG_BAD_VALUE`: `read` cannot be sent, or the processes do not start.
     """
-    payload = _payload(read, processes)
-    waiting = list(reversed(cases))
-    busy: list[_Reader] = []
+    pool = _Pool(iter(cases), _payload(read, processes), processes, threads, timeout_s)
     try:
-        for _ in range(min(processes, len(cases))):
-            busy.append(_Reader(payload, threads))
-            busy[-1].give(waiting.pop(), timeout_s)
-        while busy:
-            busy.sort(key=lambda reader: reader.deadline)
-            ready = wait([reader.socket for reader in busy], max(0.0, busy[0].deadline - time.monotonic()))
-            late = time.monotonic()
-            n = next((n for n, r in enumerate(busy) if r.socket in ready or r.deadline <= late), None)
-            found = None if n is None else busy[n].take(timeout_s, answered=busy[n].socket in ready)
-            if n is None or found is None:
-                continue
-            if not waiting:
-                busy.pop(n).end()
-            else:  # the process reads on while the caller has this one in hand
-                if busy[n].ended:
-                    busy[n] = _Reader(payload, threads)
-                busy[n].give(waiting.pop(), timeout_s)
-            yield found
-            del found
+        while pool.fill():
+            found = pool.next_answer()
+            if found is not None:
+                pool.fill()  # the process reads on while the caller has this one in hand
+                yield found
+                del found
     finally:
-        for reader in busy:
+        pool.end()
+
+
+class _Pool:
+    """Processes that read, those that have a case and those that wait for one."""
+
+    def __init__(
+        self, cases: Iterator[Case | None], payload: bytes, processes: int, threads: int, timeout_s: float
+    ) -> None:
+        self.cases, self.payload, self.processes = cases, payload, processes
+        self.threads, self.timeout_s = threads, timeout_s
+        self.busy: list[_Reader] = []
+        self.idle: list[_Reader] = []
+        self.ended = self.others_read = False  # no case comes; none now, since other runs have them
+
+    def fill(self) -> bool:
+        """Give cases to as many processes as there may be; say whether more will come, or be answered."""
+        self.others_read = False
+        while not self.ended and not self.others_read and len(self.busy) < self.processes:
+            case: Any = next(self.cases, NO_MORE)
+            self.ended, self.others_read = case is NO_MORE, case is None
+            if not self.ended and not self.others_read:
+                reader = self.idle.pop() if self.idle else _Reader(self.payload, self.threads)
+                self.busy.append(reader)
+                reader.give(case, self.timeout_s)
+        while self.ended and self.idle:
+            self.idle.pop().end()
+        return bool(self.busy) or not self.ended
+
+    def next_answer(self) -> Read | None:
+        """Wait for a process, and return what became of its case; None where nothing did so far."""
+        self.busy.sort(key=lambda reader: reader.deadline)
+        until_s = self.busy[0].deadline - time.monotonic() if self.busy else ASK_AGAIN_S
+        until_s = max(0.0, min(until_s, ASK_AGAIN_S) if self.others_read else until_s)
+        if not self.busy:
+            time.sleep(until_s)
+            return None
+        ready = wait([reader.socket for reader in self.busy], until_s)
+        late = time.monotonic()
+        n = next((n for n, r in enumerate(self.busy) if r.socket in ready or r.deadline <= late), None)
+        found = None if n is None else self.busy[n].take(self.timeout_s, answered=self.busy[n].socket in ready)
+        if n is None or found is None:
+            return None
+        reader = self.busy.pop(n)
+        if not reader.ended:
+            self.idle.append(reader)
+        return found
+
+    def end(self) -> None:
+        for reader in (*self.busy, *self.idle):
             reader.end()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -11,9 +12,11 @@ from typing import Any, TypeVar
 
 from medseg.cases import Case
 from medseg.errors import InputError, cause_of, causes_of
+from medseg.prediction.inputs import InputState
 from medseg.write import Output
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 LISTS = ("inputs", "outputs", "codes")
 RETRIES = "medseg.infer.out_of_memory:"  # calls everything once more, and is where nothing goes wrong
 
@@ -34,6 +37,8 @@ class Record:
         The failure in words, without anything of a patient's.
     inputs
         The path that was read.
+    input
+        What was there when it was read; empty where it was not.
     outputs
         The files written.
     timings_s
@@ -55,6 +60,7 @@ class Record:
     codes: Sequence[str] = ()
     message: str = ""
     inputs: Sequence[str] = ()
+    input: InputState = field(default_factory=InputState)
     outputs: Sequence[Output] = ()
     timings_s: Mapping[str, float] = field(default_factory=dict)
     started: str = ""
@@ -73,6 +79,8 @@ class Record:
                 plain |= value
             elif name == "outputs":
                 plain[name] = [output.as_json() for output in value]
+            elif name == "input":
+                plain[name] = value.as_json()
             else:
                 plain[name] = list(value) if isinstance(value, (tuple, list)) else value
         return plain
@@ -87,6 +95,7 @@ class Record:
         facts = {key: item for key, item in value.items() if key not in own and key not in LISTS}
         inputs, codes = (tuple(map(str, _listed(value, key))) for key in ("inputs", "codes"))
         outputs = tuple(filter(None, map(Output.from_json, _listed(value, "outputs"))))
+        known["input"] = InputState.from_json(value.get("input"))
         return cls(**known, inputs=inputs, codes=codes, outputs=outputs, facts=facts)
 
     def failed(self, error: Exception) -> Record:
@@ -127,6 +136,14 @@ def attempt(
         record = record.failed(error)
     timings_s = {**record.timings_s, stage: round(time.perf_counter() - start_s, 3)}
     return replace(record, timings_s=timings_s), result
+
+
+def log_case(record: Record, number: int, total: int) -> None:
+    """Log a case that ended: the number of total, its id, how it ended, seconds and codes."""
+    seconds = sum(record.timings_s.values())
+    log.info(
+        "%d of %d %s %s %.1f s %s", number, total, record.case, record.status, seconds, " ".join(record.codes)
+    )
 
 
 def _what_and_where(error: BaseException) -> str:

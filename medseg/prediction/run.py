@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medseg.cases import Case
+from medseg.cases import Case, check_case_ids
 from medseg.errors import CasesFailed
 from medseg.prediction import batch
 from medseg.prediction.case import Labelled, Pipeline, Prepared, Reading, read_and_preprocess, segmenter
-from medseg.prediction.finished import Wanted, finished
-from medseg.prediction.manifest import MANIFEST, append, make_ready
+from medseg.prediction.claims import Claims, sweep_marks
+from medseg.prediction.finished import Wanted, finished, settles
+from medseg.prediction.manifest import MANIFEST, NewRecords, append, make_ready
 from medseg.prediction.origin import Origin
-from medseg.prediction.outputs import announce, check_outputs, forgotten, recorded
-from medseg.prediction.record import Record, attempt
+from medseg.prediction.outputs import any_result, check_outputs, keep_changed
+from medseg.prediction.record import Record, attempt, log_case
 from medseg.prediction.resources import Resources
 from medseg.prediction.shards import share
 from medseg.read import Selection
@@ -47,8 +48,9 @@ def predict_cases(
     """Predict each case that `output_dir` does not hold yet, and record each attempt in its manifest.
 
     A case that fails is recorded with its code and the rest go on. A case is done when its record is of the same
-    input, selection and origin, has every format asked for, and the files it names have the hashes recorded there;
-    a rerun skips it.
+    input by content, selection and origin, has every format asked for, and the files it names have the hashes
+    recorded there; a rerun skips it. Any number of processes may be given the same call: each case is taken by one
+    of them, and all return the records of all.
 
     Parameters
     ----------
@@ -73,7 +75,7 @@ def predict_cases(
     Raises
     ------
     InputError
-        `CONFIG_BAD_VALUE`, `CASES_DUPLICATE_ID`, `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`,
+        `CONFIG_BAD_VALUE`, `CASES_BAD_ID`, `CASES_DUPLICATE_ID`, `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`,
         `OUTPUT_WOULD_OVERWRITE`: nothing was started.
     CasesFailed
         The manifest can no longer be appended to.
@@ -81,36 +83,68 @@ def predict_cases(
         Ctrl-C and SIGTERM: the case being written was finished, the one being segmented dropped.
     """
     selection, formats, resources = selection or Selection(), formats or OutputFormats(), resources or Resources()
+    check_case_ids(cases)
     check_outputs(cases, output_dir, formats.names)
     cases = share(cases, shard)
-    done = finished(cases, output_dir, Wanted(origin, selection, formats))
+    wanted, new_records = Wanted(origin, selection, formats), NewRecords(output_dir)
+    done = finished(cases, output_dir, wanted)
     left = [case for case in cases if case["id"] not in done]
-
-    def finish(case: Case, record: Record, prepared: Prepared | None, found: tuple | None) -> None:
-        record = _written(output_dir, found or (record, None), prepared, origin, formats)
-        record = replace(record, peak_rss_mib=_peak_rss_mib(), medseg=version("medseg"))
-        done[case["id"]] = record = replace(record, bundle=origin.as_json(), select=selection.as_json())
-        append(output_dir, record)
-        if record.status == "done":
-            recorded(output_dir, record.case)
-
     if left:
         make_ready(output_dir)
-        reading = Reading(selection, origin.metadata.spatial_dims, formats.names, pipeline.preprocessing)
         pipelines = _on_every_device(pipeline, resources.device)[: len(left)]
         if len(pipelines) > 1:  # now, since while one is traced no other may run
             _fuse(pipelines)
-        keep = "probabilities" in formats.names
-        segments = [segmenter(each, resources.budget_mib, keep) for each in pipelines]
-        with batch.stopped_by_sigterm(), closing(_source(left, reading, resources)) as source:
-            batch.run(source, segments, finish, total=len(left))
+        with Claims(output_dir, new_records, partial(settles, output_dir=output_dir, wanted=wanted)) as claims:
+            folder = _Folder(Path(output_dir), claims, origin, selection, formats)
+            done |= _predict(left, folder, pipelines, resources)
+    sweep_marks(output_dir, {name for name, record in done.items() if record.status == "done"})
     records = [done[case["id"]].as_json() for case in cases]
     good = sum(record["status"] == "done" for record in records)
     log.info("%d of %d cases done, in %s", good, len(records), output_dir)
     return records
 
 
-def _source(cases: Sequence[Case], reading: Reading, resources: Resources) -> Generator[batch.Read, None, None]:
+@dataclass(frozen=True)
+class _Folder:
+    """Where results go, what of, and which cases are in hand."""
+
+    path: Path
+    claims: Claims
+    origin: Origin
+    selection: Selection
+    formats: OutputFormats
+
+
+def _predict(
+    left: Sequence[Case], folder: _Folder, pipelines: Sequence[Pipeline], resources: Resources
+) -> dict[str, Record]:
+    """Predict the cases that no other process has in hand or does meanwhile; return the records of all."""
+    done: dict[str, Record] = {}
+
+    def finish(case: Case, record: Record, prepared: Prepared | None, found: tuple | None) -> None:
+        record = _written(folder, found or (record, None), prepared)
+        record = replace(record, peak_rss_mib=_peak_rss_mib(), medseg=version("medseg"))
+        done[case["id"]] = record = replace(
+            record, bundle=folder.origin.as_json(), select=folder.selection.as_json()
+        )
+        append(folder.path, record)
+        unnamed = record.status != "done" and any_result(folder.path, case["id"], folder.formats.names)
+        folder.claims.release(case["id"], keep_mark=unnamed)
+        log_case(record, len(done) + len(folder.claims.settled), len(left))
+
+    formats = folder.formats.names
+    spatial_dims = folder.origin.metadata.spatial_dims
+    reading = Reading(folder.selection, spatial_dims, formats, pipelines[0].preprocessing)
+    segments = [segmenter(each, resources.budget_mib, "probabilities" in formats) for each in pipelines]
+    source = _source(folder.claims.take(left), reading, resources)
+    with batch.stopped_by_sigterm(), closing(source):
+        batch.run(source, segments, finish, total=len(left))
+    return done | folder.claims.settled
+
+
+def _source(
+    cases: Iterator[Case | None], reading: Reading, resources: Resources
+) -> Generator[batch.Read, None, None]:
     """Return what reads ahead: a thread, or processes, which can be ended where a thread cannot."""
     jobs = int(resources.jobs)
     if jobs == 1:
@@ -154,13 +188,7 @@ def _copied(pipeline: Pipeline) -> Pipeline:
     return replace(pipeline, network=network, inferer=inferer, postprocessing=postprocessing)
 
 
-def _written(
-    output_dir: str | Path,
-    found: tuple[Record, Labelled | None],
-    prepared: Prepared | None,
-    origin: Origin,
-    formats: OutputFormats,
-) -> Record:
+def _written(folder: _Folder, found: tuple[Record, Labelled | None], prepared: Prepared | None) -> Record:
     """Write a case's files where it has labels, and return its record."""
     from medseg.infer import retry_if_out_of_memory
 
@@ -168,23 +196,25 @@ def _written(
     if prepared is None or labelled is None:
         return record
 
-    def write() -> tuple[Output, ...]:
-        announce(output_dir, record.case)
-        return retry_if_out_of_memory(
+    def write() -> tuple[tuple[Output, ...], tuple[str, ...]]:
+        kept = keep_changed(folder.path, record.case, folder.formats.names)
+        folder.claims.announce(record.case)
+        outputs = retry_if_out_of_memory(
             write_results,
-            Path(output_dir, record.case),
+            folder.path / record.case,
             labelled.labels,
             prepared.volume,
-            metadata=origin.metadata,
-            formats=formats,
+            metadata=folder.origin.metadata,
+            formats=folder.formats,
             probabilities=labelled.probabilities,
         )
+        return outputs, kept
 
-    after, outputs = attempt(record, "write", write)
-    if outputs is None:
-        forgotten(output_dir, record.case, formats.names)
+    after, written = attempt(record, "write", write)
+    if written is None:
         return after
-    codes = (*prepared.volume.codes, *labelled.codes)
+    outputs, kept = written
+    codes = (*prepared.volume.codes, *labelled.codes, *kept)
     return replace(after, status="done", codes=codes, outputs=outputs, facts=labelled.facts or {})
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from collections.abc import Sequence
 
 from medseg.cases import Case
@@ -19,11 +18,8 @@ def share(cases: Sequence[Case], shard: str = "") -> list[Case]:
     Raises
     ------
     InputError
-        `CONFIG_BAD_VALUE`; `CASES_DUPLICATE_ID`, since the outputs of two cases of one name would be one.
+        `CONFIG_BAD_VALUE`.
     """
-    repeated = [name for name, count in Counter(case["id"] for case in cases).items() if count > 1]
-    if repeated:
-        raise InputError("CASES_DUPLICATE_ID", f"several cases are called {repeated[0]}; rename them")
     if not shard:
         return list(cases)
     parts = re.fullmatch(r"(\d+)/(\d+)", str(shard))

@@ -8,7 +8,7 @@ from typing import Any
 
 from project import BUNDLES
 
-from medseg.prediction.outputs import WRITING
+from medseg.prediction.claims import WRITING
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 SHAPE = (20, 24, 16)

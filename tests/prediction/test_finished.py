@@ -11,6 +11,7 @@ from medseg import InputError, predict
 from medseg.bundle import Metadata
 from medseg.files import sha256_of
 from medseg.prediction.finished import Wanted, finished, is_done, records_if_finished
+from medseg.prediction.inputs import InputState, content_sha256, stamp_of
 from medseg.prediction.manifest import append
 from medseg.prediction.origin import Origin
 from medseg.prediction.record import begun
@@ -18,7 +19,7 @@ from medseg.read import Selection
 from medseg.write import Output, OutputFormats
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
-CASES = [{"id": f"case_{n}", "image": f"/data/case_{n}.nii.gz"} for n in range(5)]
+CASES = [{"id": f"case_{n}", "image": str(SAMPLES / f"mr/images/mr_0{n}.nii.gz")} for n in range(5)]
 ORIGIN = Origin(Metadata({"name": "b", "version": "1"}), "m", ("w",), "c")
 WANTED = Wanted(ORIGIN, Selection(), OutputFormats())
 
@@ -27,7 +28,8 @@ def done_record(folder, case):
     path = folder / f"{case['id']}.nii.gz"
     path.write_bytes(case["id"].encode())
     outputs = (Output(path.name, "nifti", sha256_of(path)),)
-    return replace(begun(case), status="done", outputs=outputs, bundle=ORIGIN.as_json())
+    state = InputState(content_sha256(case["image"]), stamp_of(case["image"]))
+    return replace(begun(case), status="done", outputs=outputs, bundle=ORIGIN.as_json(), input=state)
 
 
 def test_done_means_this_input_this_model_and_whole_outputs(tmp_path):
@@ -41,6 +43,7 @@ def test_done_means_this_input_this_model_and_whole_outputs(tmp_path):
     assert not is_done(CASES[0], record, tmp_path, replace(WANTED, selection=Selection(modality="MR")))
     assert not is_done(CASES[0], record, tmp_path, replace(WANTED, formats=OutputFormats(["rtstruct"])))
     assert not is_done({**CASES[0], "image": "/elsewhere"}, record, tmp_path, WANTED)
+    assert not is_done({**CASES[0], "image": CASES[1]["image"]}, record, tmp_path, WANTED)
     assert not is_done(CASES[0], replace(record, status="failed"), tmp_path, WANTED)
     (tmp_path / "case_0.nii.gz").write_bytes(b"damaged")
     assert not is_done(CASES[0], record, tmp_path, WANTED)

@@ -9,8 +9,8 @@ from oracles.small_batch import predict_small, write_cases
 from project import BUNDLES, SAMPLES
 
 from medseg import InputError, predict
+from medseg.prediction.claims import mark_of
 from medseg.prediction.manifest import append, read_newest
-from medseg.prediction.outputs import announce
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 
@@ -79,10 +79,10 @@ def test_what_a_killed_or_failed_run_left_is_our_own(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     whole = contents(tmp_path / "whole")
-    announce(out, "case_0000")
+    mark_of(out, "case_0000").write_bytes(b"1")
     (out / "case_0000.nii.gz").write_bytes(b"before its record")
     predict_small(tmp_path / "in/case_0001.nii.gz", out)
-    announce(out, "case_0001")
+    mark_of(out, "case_0001").write_bytes(b"1")
     append(out, replace(read_newest(out)["case_0001"], status="failed", outputs=()))
     assert [record["status"] for record in predict_small(tmp_path / "in", out)] == ["done"] * 3
     found = contents(out)
@@ -118,3 +118,17 @@ def test_a_failed_write_leaves_no_claim_on_what_comes_later(tmp_path, monkeypatc
     with pytest.raises(InputError, match="OUTPUT_WOULD_OVERWRITE"):
         predict_small(tmp_path / "in", tmp_path / "out")
     assert (tmp_path / "out/case_0000.nii.gz").read_bytes() == b"drawn by hand"
+
+
+def test_a_label_map_that_was_corrected_by_hand_is_kept(tmp_path):
+    write_cases(tmp_path / "in", 2)
+    predict_small(tmp_path / "in", tmp_path / "out")
+    whole = contents(tmp_path / "out")
+    (tmp_path / "out/case_0001.nii.gz").write_bytes(b"corrected by hand")
+    first, second = predict_small(tmp_path / "in", tmp_path / "out")
+    assert (first["codes"], second["codes"]) == ([], ["OUTPUT_KEPT"])
+    found = contents(tmp_path / "out")
+    (kept,) = found.keys() - whole.keys()
+    assert kept.startswith("case_0001.nii.gz.kept-")
+    assert found[kept] == b"corrected by hand"
+    assert found["case_0001.nii.gz"] == whole["case_0001.nii.gz"]

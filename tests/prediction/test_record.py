@@ -50,8 +50,8 @@ def test_a_record_comes_back_from_its_line():
     )
     again = Record.from_json(json.loads(json.dumps(record.as_json())))
     assert again == record
-    assert list(record.as_json())[:8] == [
-        *("case", "status", "codes", "message", "inputs", "outputs", "timings_s", "started"),
+    assert list(record.as_json())[:9] == [
+        *("case", "status", "codes", "message", "inputs", "input", "outputs", "timings_s", "started"),
     ]
 
 
@@ -65,7 +65,7 @@ def test_what_no_version_wrote_is_no_record():
 
 
 @pytest.mark.parametrize("odd", [5, None, [], {}, "text", [5], [{"path": 5}], [{"path": "a", "format": []}]])
-@pytest.mark.parametrize("key", ["inputs", "outputs", "codes", "status", "bundle", "select", "timings_s"])
+@pytest.mark.parametrize("key", ["inputs", "input", "outputs", "codes", "status", "bundle", "select", "timings_s"])
 def test_a_record_of_odd_types_is_not_done_and_harms_nothing(tmp_path, key, odd):
     (tmp_path / "manifest.jsonl").write_text(json.dumps({"case": "case_0", "status": "done", key: odd}) + "\n")
     assert finished([CASE], tmp_path, WANTED) == {}

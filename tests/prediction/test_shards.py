@@ -22,8 +22,3 @@ def test_shards_are_disjoint_and_all_there_is(count):
 def test_a_shard_is_i_of_n(shard):
     with pytest.raises(InputError, match="CONFIG_BAD_VALUE"):
         share(CASES, shard)
-
-
-def test_two_cases_of_one_name_are_refused():
-    with pytest.raises(InputError, match="CASES_DUPLICATE_ID"):
-        share([CASES[0], {"id": "case_0", "image": "/elsewhere/case_0.nii"}])
