@@ -14,6 +14,7 @@ from rich.console import Console
 
 from medseg.cli import options, tables
 from medseg.cli.arguments import parse_overrides, parse_tolerances
+from medseg.cli.logs import case_log
 from medseg.errors import CasesFailed, InputError
 
 app = typer.Typer(
@@ -59,6 +60,7 @@ def predict(
     shard: options.Shard = None,
     budget_mib: options.BudgetMib = None,
     save_probabilities: options.SaveProbabilities = False,
+    log: options.Log = None,
 ) -> None:
     """Write a label map for every case; a rerun skips finished cases."""
     os.environ.update({key: value for key, value in FOR_TORCH.items() if key not in os.environ})
@@ -72,7 +74,8 @@ def predict(
     overrides = {key: value for key, value in overrides.items() if value is not None}
     before = {name: record.as_json() for name, record in read_newest(output).items()}
     start_s = time.monotonic()
-    records = _predict_or_exit(bundle, input, output, device=device, **overrides)
+    with case_log(log):
+        records = _predict_or_exit(bundle, input, output, device=device, **overrides)
     failed = [record for record in records if record["status"] == "failed"]
     for record in failed:
         out.print(tables.printable(f"failed {record['case']}: {record['codes'][0]}: {record['message']}"))

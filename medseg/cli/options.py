@@ -43,6 +43,12 @@ BudgetMib = Annotated[
 SaveProbabilities = Annotated[
     bool, typer.Option("--save-probabilities", help="The same as --format probabilities, beside the others.")
 ]
+Log = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file that gets a line for each case; where there is no terminal, standard error does too."
+    ),
+]
 
 # evaluate
 Folders = Annotated[

@@ -67,9 +67,10 @@ def write_evaluation(
         for row in rows_of(table, ids, names, asked, model if len(models) > 1 else None)
     ]
     sweep(output)
-    (output / "report.html").unlink(missing_ok=True)  # of older numbers, should this run be killed before its own
+    for name in ("report.html", "cases.csv"):  # of older numbers, should this run be killed before its own
+        (output / name).unlink(missing_ok=True)
+    write_json(output / "summary.json", summary)  # first, since by it the folder is known for ours
     write_csv(output / "cases.csv", rows)
-    write_json(output / "summary.json", summary)
     write_report(output, summary, rows, cases, partial(views, settings=asked.settings), show=asked.show)
     for warning in summary["warnings"]:
         log.warning("%s", warning)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from medseg.cases import LAYOUTS, Case, find_cases, images_near, lists_cases
 from medseg.errors import InputError, some
+
+WRITTEN = ("summary.json", "cases.csv", "report.html")
 
 
 def readable(name: str) -> str:
@@ -16,12 +19,13 @@ def readable(name: str) -> str:
 
 
 def check_output(output: str | Path, groups: str | Path | None = None) -> None:
-    """Refuse, before anything is compared, a folder that cannot be written to or holds images and no evaluation.
+    """Refuse, before anything is compared, a folder that cannot be written to or holds what none made.
 
     Raises
     ------
     InputError
-        `OUTPUT_UNWRITABLE`; `CONFIG_BAD_VALUE`, since of three or four folders the last is written to.
+        `OUTPUT_UNWRITABLE`; `OUTPUT_WOULD_OVERWRITE`; `CONFIG_BAD_VALUE` where it holds images, since of three or
+        four folders the last is written to.
     """
     folder = Path(output).expanduser()
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -32,18 +36,30 @@ def check_output(output: str | Path, groups: str | Path | None = None) -> None:
         raise InputError(
             "OUTPUT_WOULD_OVERWRITE", f"groups {groups} is where the evaluation's own cases.csv goes; rename it"
         )
-    ours = ("cases.csv", "summary.json")  # nnU-Net leaves a summary.json beside its predictions
-    evaluated = all((folder / name).exists() for name in ours)
-    if not folder.exists() or evaluated:
+    if not folder.exists() or _was_evaluated_into(folder):
         return
     held = images_near(folder)
-    if not held:
-        return
-    raise InputError(
-        "CONFIG_BAD_VALUE",
-        f"output {output} holds images ({some(held)}) and no evaluation; OUTPUT comes "
-        "last (PREDICTIONS [PREDICTIONS_B] REFERENCES OUTPUT), and is a new folder or one that was evaluated into",
-    )
+    if held:
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            f"output {output} holds images ({some(held)}) and no evaluation; OUTPUT comes last (PREDICTIONS "
+            "[PREDICTIONS_B] REFERENCES OUTPUT), and is a new folder or one that was evaluated into",
+        )
+    taken = [name for name in WRITTEN if os.path.lexists(folder / name)]
+    if taken:
+        raise InputError(
+            "OUTPUT_WOULD_OVERWRITE",
+            f"output {output} holds {some(taken)}, which no evaluation of medseg's wrote; move it away, or give "
+            "another folder",
+        )
+
+
+def _was_evaluated_into(folder: Path) -> bool:
+    """Say whether a folder's ``summary.json`` is ours; nnU-Net leaves one of its own beside its predictions."""
+    with suppress(OSError, ValueError, AttributeError):
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        return "medseg" in summary.get("provenance", {})
+    return False
 
 
 def find_references(path: str | Path) -> list[Case]:
@@ -58,7 +74,7 @@ def find_references(path: str | Path) -> list[Case]:
     images = {}
     if sibling and (path.parent / sibling).is_dir():
         with suppress(InputError):  # the numbers need no images
-            images = {case["id"]: case["image"] for case in find_cases(path.parent / sibling)}
+            images = {case["id"]: case["image"] for case in find_cases(path.parent / sibling, nested=False)}
     images |= {name.removesuffix("_0000"): image for name, image in images.items()}  # nnU-Net's first channel
     return [
         {
@@ -66,5 +82,5 @@ def find_references(path: str | Path) -> list[Case]:
             "label": case["image"],
             **({"image": images[case["id"]]} if case["id"] in images else {}),
         }
-        for case in find_cases(path)
+        for case in find_cases(path, nested=False)
     ]

@@ -10,7 +10,7 @@ from threading import Event
 from typing import Any
 
 from medseg.bundle import read_metadata, run_bundle
-from medseg.cases import Case, find_cases
+from medseg.cases import Case, check_apart, find_cases
 from medseg.errors import InputError, some
 from medseg.evaluation.comparison import PREDICTIONS, Compared, compare_case
 from medseg.evaluation.files import write_evaluation
@@ -38,7 +38,7 @@ def evaluate_folders(
     """
     check_output(output, options.groups)
     folders = [predictions] if compare_with is None else [predictions, compare_with]
-    predicted = [{case["id"]: case["image"] for case in find_cases(folder)} for folder in folders]
+    predicted = [{case["id"]: case["image"] for case in find_cases(folder, nested=False)} for folder in folders]
     wanted = {case["id"]: case for case in find_references(references)}
     for folder, paths in zip(folders, predicted, strict=True):
         strangers = sorted(set(paths) - set(wanted))
@@ -80,6 +80,8 @@ def evaluate_bundle(
     overrides = dict(prediction or {})
     if "ece" in check_call(cases, options).settings.metrics:  # refused now, for predicting may take hours
         overrides["formats"] = ["nifti", "probabilities"]
+    check_output(output_dir, options.groups)
+    check_apart(cases, output_dir)
     folder = Path(output_dir) / "predictions"
     records = run_bundle(bundle, "inference", cases=list(cases), output_dir=str(folder), **overrides)
     fail_if_any(records, folder)
@@ -124,6 +126,7 @@ def evaluate_cases(
     """
     cases = sorted(({**case, "id": readable(case["id"])} for case in cases), key=lambda case: case["id"])
     options = options or Options()
+    check_apart(cases, output)
     asked = check_call(cases, options)
     if names is None and options.bundle is not None:
         names = read_metadata(options.bundle).label_names

@@ -34,9 +34,6 @@ def scan(path: str | Path) -> list[Finding]:
         `FILE_MISSING`; `FILE_UNREADABLE` for a file that is no image.
     """
     path = Path(path).expanduser()
-    if not path.exists():
-        problem = f"leads to {path.readlink()}, which is not there" if path.is_symlink() else "does not exist"
-        raise InputError("FILE_MISSING", f"{path} {problem}; give a NIfTI file or a DICOM folder")
     files, outside = _files_at(path)
     others = [scan_file(file) for file in files if is_readable(file)]
     found = [*outside, *others, *scan_dicom(file for file in files if not is_readable(file))]
@@ -54,6 +51,9 @@ def files_of(path: str | Path) -> list[Path]:
 
 def _files_at(path: Path) -> tuple[list[Path], list[Finding]]:
     """Return the files at a path, and the refusals of those that a DICOMDIR lists in vain."""
+    if not path.exists():
+        problem = f"leads to {path.readlink()}, which is not there" if path.is_symlink() else "does not exist"
+        raise InputError("FILE_MISSING", f"{path} {problem}; give a NIfTI file or a DICOM folder")
     if path.is_dir():
         return files_below(path), []
     if not path.is_file():

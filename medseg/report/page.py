@@ -146,9 +146,21 @@ def _environment(summary: Mapping[str, Any]) -> Environment:
         "case_num": case_number,
         "title": title,
         "direction": direction,
+        "maker": maker,
         "plain": lambda name: Markup((TEMPLATE / name).read_text(encoding="utf-8")),  # style and script, our own
     }
     return made
+
+
+def maker(bundle: Mapping[str, Any]) -> str:
+    """Return what made predictions: the bundle, and the weights where they are not its own."""
+    told = f"{bundle['name']} {bundle['version']}"
+    if not bundle.get("weights"):
+        return told
+    hashes = bundle["weights_sha256"]
+    digests = [hashes] if isinstance(hashes, str) else hashes
+    given = (f"{name} (SHA-256 {digest[:12]}…)" for name, digest in zip(bundle["weights"], digests, strict=False))
+    return f"the network of {told} with weights that are not its own: {', '.join(given)}"
 
 
 def worst_first(

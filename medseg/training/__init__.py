@@ -4,6 +4,7 @@ from medseg.training.augment import augmentation
 from medseg.training.checkpoints import Checkpoints, RunState
 from medseg.training.datasets import AugmentedDataset, EpochSampler
 from medseg.training.log import TrainingLog
+from medseg.training.outputs import check_output
 from medseg.training.run import train
 from medseg.training.run_record import open_run
 from medseg.training.schedule import Schedule
@@ -18,6 +19,7 @@ __all__ = [
     "TrainingLog",
     "WeightAverage",
     "augmentation",
+    "check_output",
     "open_run",
     "train",
 ]

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from oracles.judged_folders import AFFINE, judged, refusal, rows_of
-from project import BUNDLES, SAMPLES
+from project import BUNDLES, SAMPLES, code_of
 
 from medseg import InputError, evaluate
 from medseg.evaluation.run import evaluate_cases
@@ -115,3 +115,22 @@ def test_any_file_name_is_a_case(tmp_path):
     assert set(summary["provenance"]["sha256"]) == {row["case"] for row in rows_of(tmp_path / "out")} == cases
     assert summary == json.loads((tmp_path / "out/summary.json").read_text(encoding="utf-8"))
     assert "<b>&;" not in (tmp_path / "out/report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["summary.json", "cases.csv", "report.html"])
+def test_a_file_of_another_program_is_not_replaced(folders, name):
+    """nnU-Net leaves a summary.json beside its predictions."""
+    (folders / "out").mkdir()
+    (folders / "out" / name).write_text('{"mean": 1}')
+    assert code_of(judged, folders) == "OUTPUT_WOULD_OVERWRITE"
+    assert (folders / "out" / name).read_text() == '{"mean": 1}'
+
+
+@pytest.mark.parametrize("where", ["predictions", "data/labels", "data/images"])
+def test_an_evaluation_is_not_written_among_what_it_reads(folders, where):
+    judged(folders)  # what would make the folder look like an evaluation's
+    for name in ("summary.json", "cases.csv"):
+        shutil.copy(folders / "out" / name, folders / where)
+    before = sorted(folders.rglob("*"))
+    assert code_of(judged, folders, output=where) == "OUTPUT_WOULD_OVERWRITE"
+    assert sorted(folders.rglob("*")) == before

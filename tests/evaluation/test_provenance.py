@@ -2,8 +2,13 @@
 
 import hashlib
 import json
+import shutil
 
 from oracles.judged_folders import BUNDLE, judged
+from project import SAMPLES
+
+from medseg import evaluate, predict
+from medseg.prediction import origin_of
 
 
 def test_provenance_names_files_by_their_hash_and_nobody(folders):
@@ -62,3 +67,25 @@ def test_a_bundle_that_is_only_named_is_not_said_to_have_predicted(folders):
     text = (folders / "out/report.html").read_text()
     assert "labels of hippocampus_mr_unet3d" in text
     assert "predicted by" not in text
+
+
+def test_weights_that_are_not_the_bundle_s_own_are_in_the_headline(weights, tmp_path):
+    """The numbers are of those weights, and the bundle's name alone would claim them for the shipped ones."""
+    run = tmp_path / "fold_0/models/best.pt"
+    run.parent.mkdir(parents=True)
+    shutil.copy(weights, run)
+    out = tmp_path / "maps"
+    predict(BUNDLE, SAMPLES / "mr_held_back", out, weights=run, device="cpu")
+    facts = evaluate(out, SAMPLES / "mr_held_back", tmp_path / "judged")["provenance"]["bundle"]
+    assert facts["weights"] == ["fold_0/best.pt"]
+    page = (tmp_path / "judged/report.html").read_text()
+    (headline,) = (line for line in page.splitlines() if 'class="lede"' in line)
+    assert "weights that are not its own: fold_0/best.pt" in headline
+    assert facts["weights_sha256"][:12] in headline
+
+
+def test_the_bundle_s_own_weights_go_by_its_name(tmp_path):
+    own = BUNDLE / "models/model.pt"
+    for given in (own, shutil.copy(own, tmp_path / "copy.pt")):
+        assert origin_of(BUNDLE, given, (), "").weights == ()
+    assert origin_of(BUNDLE, [own, own], (), "").weights == ("hippocampus_mr_unet3d/model.pt",) * 2

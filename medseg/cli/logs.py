@@ -1,0 +1,60 @@
+"""What a long command tells a log: one line a case."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medseg.errors import InputError
+
+CASES = "medseg.prediction.record"  # the logger that says how each case ended
+BEGINS = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ")  # as each line here does
+
+
+@contextmanager
+def case_log(file: Path | None) -> Iterator[None]:
+    """Log one line a case to `file`, and to standard error where that is no terminal, which has a bar instead.
+
+    Raises
+    ------
+    InputError
+        `OUTPUT_WOULD_OVERWRITE`: `file` is there and is no log; `OUTPUT_UNWRITABLE`.
+    """
+    handlers: list[logging.Handler] = [] if sys.stderr.isatty() else [logging.StreamHandler()]
+    if file is not None:
+        handlers.append(_file_handler(file))
+    logger = logging.getLogger(CASES)
+    before = logger.level, logger.propagate
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.level, logger.propagate = before
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+def _file_handler(file: Path) -> logging.Handler:
+    try:
+        if file.exists():
+            with file.open("rb") as stream:
+                start = stream.read(20)
+            if start and not BEGINS.fullmatch(start):
+                raise InputError(
+                    "OUTPUT_WOULD_OVERWRITE", f"--log {file} is there and is no log of medseg; give another file"
+                )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return logging.FileHandler(file, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise InputError(
+            "OUTPUT_UNWRITABLE", f"--log {file} cannot be written ({error.strerror}); give another file"
+        ) from error
