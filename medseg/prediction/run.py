@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from medseg.cases import Case, check_case_ids
 from medseg.errors import CasesFailed
+from medseg.files import sweep
 from medseg.prediction import batch
 from medseg.prediction.case import Labelled, Pipeline, Prepared, Reading, read_and_preprocess, segmenter
 from medseg.prediction.claims import Claims, sweep_marks
@@ -97,6 +98,7 @@ def predict_cases(
         with Claims(output_dir, new_records, partial(settles, output_dir=output_dir, wanted=wanted)) as claims:
             folder = _Folder(Path(output_dir), claims, origin, selection, formats)
             done |= _predict(left, folder, pipelines, resources)
+    sweep(output_dir)  # what another run left that was killed meanwhile
     sweep_marks(output_dir, {name for name, record in done.items() if record.status == "done"})
     records = [done[case["id"]].as_json() for case in cases]
     good = sum(record["status"] == "done" for record in records)

@@ -1,14 +1,12 @@
 """One line given to several processes: each case is done once, and the dead hold nothing."""
 
-import os
 import signal
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
-from oracles.small_batch import lines, outputs, predict_small, write_cases
+from oracles.shared_line import run_together
 from project import python_path
 
 from medseg.prediction.claims import WRITING, Claims, may_be_ours, sweep_marks
@@ -85,36 +83,7 @@ def test_marks_that_say_nothing_are_swept_and_those_in_use_are_not(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == {f"{WRITING}case_0", f"{WRITING}unnamed"}
 
 
-LINE = """
-import sys
-from oracles.small_batch import predict_small
-print("begun", flush=True)
-sys.stdin.readline()
-records = predict_small(sys.argv[1], sys.argv[2], jobs=int(sys.argv[3]))
-print(len(records), {record["status"] for record in records})
-"""
-
-
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_three_processes_given_one_line_do_each_case_once_though_one_is_killed(tmp_path, jobs):
-    write_cases(tmp_path / "in", 60)
-    predict_small(tmp_path / "in", tmp_path / "whole")
-    out = tmp_path / "out"
-    call = [sys.executable, "-c", LINE, str(tmp_path / "in"), str(out), str(jobs)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": python_path()}
-    runs = [subprocess.Popen(call, **pipes) for _ in range(3)]
-    assert [run.stdout.readline() for run in runs] == ["begun\n"] * 3
-    for run in runs:
-        run.stdin.write("\n")
-        run.stdin.flush()
-    while not (out / "manifest.jsonl").exists() or len(lines(out)) < 5:  # it is at work
-        os.sched_yield()
-    runs[0].kill()
-    said = [run.communicate()[0] for run in runs[1:]]
-    assert said == ["60 {'done'}\n"] * 2
-    assert [run.returncode for run in runs[1:]] == [0, 0]
-    found = Counter(record["case"] for record in lines(out))
-    assert len(found) == 60
-    assert set(found.values()) == {1}
-    assert outputs(out) == outputs(tmp_path / "whole")
-    assert not [path.name for path in out.iterdir() if path.name.startswith((WRITING, ".part-"))]
+    found = run_together(tmp_path, cases=60, processes=3, kills=1, jobs=jobs)
+    assert found == {"cases": 60, "survivors": 2, "twice": 0, "missing": 0, "different": 0, "left": 0}
