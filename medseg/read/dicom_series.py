@@ -16,12 +16,10 @@ from medseg.errors import InputError
 from medseg.geometry import lps_to_ras
 from medseg.read.dicom_slice import Slice
 from medseg.read.dicom_values import IDENTITY, PHASES, STRICT
+from medseg.read.slice_positions import POSITION_TOLERANCE_MM, Grid, grid_of
 
-POSITION_TOLERANCE_MM = 0.1  # how far a slice may lie from the even grid; some exports round to 0.1
-POSITION_TOLERANCE_STEPS = 0.1  # the same for thin slices, in parts of their distance
 ROUNDING_MM = 0.01  # what rounding in most headers explains; more is said by name
 SAME_PLACE_MM = 0.01  # two slices nearer than this lie at one position
-TILT_RAD = 1e-3  # between the slices' normal and the line through their positions
 SCOUT_RAD = radians(30)  # a lone slice turned further than this from the others is a scout
 PLANES_MAX = 64  # more different planes in one series are no volumes
 
@@ -170,14 +168,14 @@ def _parts(slices: Sequence[Slice], key: Callable[[Slice], Hashable]) -> list[li
 
 
 def _is_grid(slices: Sequence[Slice]) -> bool:
-    """Say whether these positions, each counted once, are two or more on an even grid."""
+    """Say whether these positions, each counted once, are two or more on an even grid, tilted or not."""
     places = _places(slices)
     if len(places) < 2:
         return False
     try:
         _stack("", [place[0] for place in places])
-    except InputError:
-        return False
+    except InputError as error:
+        return error.code == "GEOMETRY_GANTRY_TILT"
     return True
 
 
@@ -237,42 +235,16 @@ def _stack(name: str, slices: Sequence[Slice]) -> Stack:
     first = slices[0]
     positions = np.array([s.position for s in slices])
     codes = [code for s in slices for code in s.codes]
-    off_mm = 0.0
-    if len(slices) == 1:
-        step = _normal(first) * (first.thickness_mm or 1.0)
-        codes.append("GEOMETRY_SINGLE_SLICE")
-    else:
-        step, off_mm = _step(name, positions, _normal(first))
-    off_mm += max(_apart_mm(s, first) for s in slices)
-    codes += ["GEOMETRY_ROUNDED_POSITIONS"] * (off_mm > ROUNDING_MM)
-    lps = np.eye(4)
     between_rows, between_columns = first.spacing_mm
+    lps = np.eye(4)
     lps[:3, 0] = np.multiply(first.cosines[:3], between_columns)
     lps[:3, 1] = np.multiply(first.cosines[3:], between_rows)
-    lps[:3, 2] = step
-    lps[:3, 3] = positions[0]
+    if len(slices) == 1:
+        grid = Grid(positions[0], _normal(first) * (first.thickness_mm or 1.0), 0.0)
+        codes.append("GEOMETRY_SINGLE_SLICE")
+    else:
+        grid = grid_of(name, positions, lps[:3, :2])
+    off_mm = grid.off_mm + max(_apart_mm(s, first) for s in slices)
+    codes += ["GEOMETRY_ROUNDED_POSITIONS"] * (off_mm > ROUNDING_MM)
+    lps[:3, 2], lps[:3, 3] = grid.step, grid.origin
     return Stack(tuple(slices), lps_to_ras(lps), tuple(dict.fromkeys(codes)))
-
-
-def _step(name: str, positions: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the vector from slice to slice and how far, in mm, a slice lies from where it puts it."""
-    steps_mm = np.diff(positions @ normal)
-    step = (positions[-1] - positions[0]) / (len(positions) - 1)
-    even = positions[0] + np.outer(np.arange(len(positions)), step)
-    off_mm = float(np.linalg.norm(positions - even, axis=1).max())
-    along_mm = float(step @ normal)
-    if off_mm > min(POSITION_TOLERANCE_MM, POSITION_TOLERANCE_STEPS * along_mm):
-        found = f"slices lie {steps_mm.min():.2f} to {steps_mm.max():.2f} mm apart"
-        steps = steps_mm / steps_mm.min()
-        gaps = steps.max() > 1.5 and np.abs(steps - steps.round()).max() < 0.1
-        if gaps:
-            raise InputError("GEOMETRY_MISSING_SLICE", f"{name}: {found}; complete the series")
-        raise InputError("GEOMETRY_UNEVEN_SPACING", f"{name}: {found}, or not on one line; resample it evenly")
-    tilt_rad = np.arctan2(np.linalg.norm(step - normal * along_mm), along_mm)
-    if tilt_rad > TILT_RAD:
-        raise InputError(
-            "GEOMETRY_GANTRY_TILT",
-            f"{name}: slices shift sideways by {np.degrees(tilt_rad):.1f}° (tilted gantry); resample the series "
-            "to an orthogonal grid first",
-        )
-    return step, off_mm

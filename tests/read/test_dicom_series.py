@@ -62,6 +62,29 @@ def test_gantry_tilt_is_refused(series, degrees):
     assert code_of(series) == "GEOMETRY_GANTRY_TILT"
 
 
+def test_two_phases_of_a_tilted_series_are_called_tilted(series):
+    """Told apart as those of a straight series are, not taken for slices that lie twice at one place."""
+    for n, file in enumerate(files(series)):
+        edit(file, ImagePositionPatient=[0, 0.9 * n, 4 * n], AcquisitionNumber=1)
+        copy_of(file, f"second_{n}.dcm", AcquisitionNumber=2, PixelData=bytes(84))
+    assert code_of(series) == "GEOMETRY_GANTRY_TILT"
+
+
+@pytest.mark.parametrize(
+    ("along_mm", "code"),
+    [
+        ([0, 4, 8, 14.6, 18.6], "GEOMETRY_MISSING_SLICE"),  # no whole multiple, but wider than both beside it
+        ([0, 4, 8, 12, 18.5], "GEOMETRY_MISSING_SLICE"),
+        ([0, 4, 8, 13.4, 17.4], "GEOMETRY_UNEVEN_SPACING"),
+        ([0, 3, 6, 13, 20], "GEOMETRY_UNEVEN_SPACING"),  # thin slices below, thick ones above
+    ],
+)
+def test_a_distance_that_is_wide_alone_is_a_missing_slice(series, along_mm, code):
+    for file, z in zip(files(series), along_mm, strict=True):
+        edit(file, ImagePositionPatient=[0, 0, z])
+    assert code_of(series) == code
+
+
 def test_positions_rounded_to_a_tenth_are_read_and_said(series, image):
     for n, file in enumerate(files(series)):
         edit(file, ImagePositionPatient=[0, 0, 4 * n + (0.06 if n == 2 else 0)])
