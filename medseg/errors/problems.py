@@ -160,7 +160,7 @@ CODES: dict[str, Problem] = {
     "GEOMETRY_GANTRY_TILT": Problem(
         REFUSED,
         "slices shift sideways from one to the next (tilted gantry)",
-        "resample to an orthogonal grid first",
+        "`--repair tilt` resamples it to a straight grid",
     ),
     "GEOMETRY_LABEL_GRID": Problem(
         REFUSED,
@@ -171,7 +171,9 @@ CODES: dict[str, Problem] = {
     "GEOMETRY_MISSING_POSITION": Problem(
         REFUSED, "a slice has no position, orientation or pixel spacing", "export it from the PACS again"
     ),
-    "GEOMETRY_MISSING_SLICE": Problem(REFUSED, "a gap in the series", "complete it"),
+    "GEOMETRY_MISSING_SLICE": Problem(
+        REFUSED, "a gap in the series", "complete it; no `--repair` fills a gap with what nobody scanned"
+    ),
     "GEOMETRY_MIXED_ORIENTATION": Problem(
         REFUSED, "slices of one series lie in different planes", "split the series"
     ),
@@ -183,6 +185,16 @@ CODES: dict[str, Problem] = {
         TOLERATED,
         "neither sform nor qform is set, so nothing says how the voxels lie in the patient",
         "export it again with its orientation",
+    ),
+    "GEOMETRY_REPAIRED_SPACING": Problem(
+        TOLERATED,
+        "slices at uneven distances were resampled to even ones, as `--repair uneven` asked",
+        "nothing to do; `repair` in the manifest has the distances",
+    ),
+    "GEOMETRY_REPAIRED_TILT": Problem(
+        TOLERATED,
+        "slices of a tilted gantry were shifted onto a straight grid, as `--repair tilt` asked",
+        "nothing to do; `repair` in the manifest has the angle",
     ),
     "GEOMETRY_ROUNDED_POSITIONS": Problem(
         TOLERATED,
@@ -197,7 +209,11 @@ CODES: dict[str, Problem] = {
         "a single slice; its thickness is taken from the header",
         "give the whole series",
     ),
-    "GEOMETRY_UNEVEN_SPACING": Problem(REFUSED, "slices are not evenly spaced", "resample the series evenly"),
+    "GEOMETRY_UNEVEN_SPACING": Problem(
+        REFUSED,
+        "slices are not evenly spaced, or not on one line",
+        "`--repair uneven` resamples uneven distances evenly; what is not on one line needs another export",
+    ),
     "GROUPS_BAD_TABLE": Problem(
         REFUSED,
         "a table of subgroups that cannot be used: no column `case`, a case twice, no case of these, a column "

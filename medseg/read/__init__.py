@@ -14,6 +14,7 @@ from medseg.read.dicom_header import looks_like_dicom
 from medseg.read.dicom_values import quiet
 from medseg.read.formats import is_readable
 from medseg.read.nifti import is_nifti, read_nifti
+from medseg.read.repair import REPAIRS, Repair
 from medseg.read.selection import Selection
 from medseg.read.study import files_of, read_study, read_volume, scan
 from medseg.read.volume import Finding, Volume
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from medseg.read.monai_reader import LoadStudyd, StudyReader
 
 __all__ = [
+    "REPAIRS",
     "Finding",
     "LoadStudyd",
+    "Repair",
     "Selection",
     "StudyReader",
     "Volume",

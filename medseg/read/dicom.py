@@ -19,19 +19,22 @@ from medseg.read.dicom_header import DicomFile, Skipped, read_header
 from medseg.read.dicom_pixels import identical, read_pixels
 from medseg.read.dicom_series import Stack, stacks
 from medseg.read.dicom_values import quiet
-from medseg.read.volume import Finding, Volume
+from medseg.read.volume import Finding, Volume, check_fits
 from medseg.read.voxels import is_constant
 
 
-def scan_dicom(paths: Iterable[Path]) -> list[Finding]:
-    """Say what volumes these files form, by their headers; files that are not DICOM are passed over."""
+def scan_dicom(paths: Iterable[Path], repairs: Sequence[str] = ()) -> list[Finding]:
+    """Say what volumes these files form, by their headers; files that are not DICOM are passed over.
+
+    What `repairs` name (see `medseg.read_volume`) is brought to a straight grid instead of being refused.
+    """
     series: dict[object, list[DicomFile]] = {}
     with quiet():
         for path in paths:
             file = read_header(path)
             if file is not None:
                 series.setdefault(file.series_uid or path.parent, []).append(file)
-        return [finding for files in series.values() for finding in _scan_series(files)]
+        return [finding for files in series.values() for finding in _scan_series(files, repairs)]
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -93,7 +96,7 @@ def files_of_dicomdir(path: Path) -> tuple[list[Path], list[Finding]]:
     return files, refused
 
 
-def _scan_series(files: Sequence[DicomFile]) -> list[Finding]:
+def _scan_series(files: Sequence[DicomFile], repairs: Sequence[str]) -> list[Finding]:
     """Return the volumes of one series, or the refusal that holds for all of it."""
     found: list[Finding] = []
     skipped: dict[str, list[DicomFile]] = {}
@@ -110,7 +113,7 @@ def _scan_series(files: Sequence[DicomFile]) -> list[Finding]:
         return [*found, _refused(images, broken.problem)]
     name = f"the series in {images[0].path.parent}" if len(images) > 1 else str(images[0].path)
     try:
-        grids = stacks(name, [s for file in images for s in file.slices], identical)
+        grids = stacks(name, [s for file in images for s in file.slices], identical, repairs)
     except InputError as error:
         return [*found, _refused(images, error, "skipped" if error.code == "DICOM_SCOUT" else "refused")]
     by_path = {file.path: file for file in images}
@@ -144,7 +147,7 @@ def _volume(stack: Stack, file: DicomFile, left_out: tuple[str, ...]) -> Finding
         codes,
         modality=file.modality,
         series_uid=file.series_uid,
-        shape=(columns, rows, len(stack.slices)),
+        shape=stack.repair.shape if stack.repair else (columns, rows, len(stack.slices)),
         affine=stack.affine,
         series_number=file.series_number,
         description=file.description,
@@ -159,4 +162,8 @@ def _load(
         array = read_pixels(stack.slices)
     if is_constant(array.reshape(-1, order="A")):
         codes += ("IMAGE_CONSTANT",)
-    return Volume(array, np.array(stack.affine), file.modality, file.series_uid, codes, source, frames)
+    if stack.repair is not None:
+        check_fits(stack.repair.bytes_needed(array.dtype), stack.slices[0].path)
+        array = stack.repair.straight(array, file.modality)
+    affine = np.array(stack.affine)
+    return Volume(array, affine, file.modality, file.series_uid, codes, source, frames, stack.repair)

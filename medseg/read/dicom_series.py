@@ -7,7 +7,7 @@ never from slice numbers, file names or thickness.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import radians
 
 import numpy as np
@@ -16,6 +16,7 @@ from medseg.errors import InputError
 from medseg.geometry import lps_to_ras
 from medseg.read.dicom_slice import Slice
 from medseg.read.dicom_values import IDENTITY, PHASES, STRICT
+from medseg.read.repair import Repair
 from medseg.read.slice_positions import POSITION_TOLERANCE_MM, Grid, grid_of
 
 ROUNDING_MM = 0.01  # what rounding in most headers explains; more is said by name
@@ -26,14 +27,23 @@ PLANES_MAX = 64  # more different planes in one series are no volumes
 
 @dataclass(frozen=True)
 class Stack:
-    """Slices in order, the RAS+ affine of their voxels (column, row, slice), and what was tolerated."""
+    """Slices in order, the RAS+ affine of their voxels (column, row, slice), what was tolerated, and their repair.
+
+    Where there is a repair, the affine is that of its straight grid.
+    """
 
     slices: tuple[Slice, ...]
     affine: np.ndarray
     codes: tuple[str, ...]
+    repair: Repair | None = None
 
 
-def stacks(name: str, slices: Sequence[Slice], identical: Callable[[Slice, Slice], bool]) -> list[Stack]:
+def stacks(
+    name: str,
+    slices: Sequence[Slice],
+    identical: Callable[[Slice, Slice], bool],
+    repairs: Sequence[str] = (),
+) -> list[Stack]:
     """Return the volumes that the slices of one series form.
 
     Parameters
@@ -44,6 +54,8 @@ def stacks(name: str, slices: Sequence[Slice], identical: Callable[[Slice, Slice
         In any order, scouts included.
     identical
         Says whether two slices have the same pixels; asked only of slices at one position.
+    repairs
+        Some of `REPAIRS`: what is brought to a straight grid instead of being refused.
 
     Raises
     ------
@@ -61,10 +73,10 @@ def stacks(name: str, slices: Sequence[Slice], identical: Callable[[Slice, Slice
             _check_is_scout(name, plane[0], main)
     if len(main) == 1 and len(planes) > 1:
         raise InputError("GEOMETRY_MIXED_ORIENTATION", f"{name}: its slices are not parallel; split it")
-    found = [stack for plane in whole for stack in _volumes(name, plane, identical)]
+    found = [stack for plane in whole for stack in _volumes(name, plane, identical, repairs)]
     codes = ("DICOM_SPLIT",) * (len(found) > 1)
     codes += ("DICOM_SCOUT",) * (len(kept) < len(slices) or len(whole) < len(planes))
-    return [Stack(s.slices, s.affine, tuple(dict.fromkeys((*s.codes, *codes)))) for s in found]
+    return [replace(s, codes=tuple(dict.fromkeys((*s.codes, *codes)))) for s in found]
 
 
 def _by_plane(name: str, slices: Sequence[Slice]) -> list[list[Slice]]:
@@ -112,7 +124,9 @@ def _check_is_scout(name: str, lone: Slice, main: Sequence[Slice]) -> None:
     raise InputError("GEOMETRY_MIXED_SIZES", f"{name}: slices differ: {found}; split the series")
 
 
-def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice], bool]) -> list[Stack]:
+def _volumes(
+    name: str, slices: list[Slice], identical: Callable[[Slice, Slice], bool], repairs: Sequence[str]
+) -> list[Stack]:
     """Return the volumes of slices in parallel planes, told apart by their headers where they must be.
 
     Copies are dropped first: a trait would put each copy with the slices it was acquired with, and cut the volume.
@@ -120,26 +134,26 @@ def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice],
     places = _places(slices)
     single = [_without_copies(place, identical, same_traits=True) for place in places]
     if sum(map(len, single)) < len(slices):
-        return _copies_dropped(_volumes(name, [s for place in single for s in place], identical))
+        return _copies_dropped(_volumes(name, [s for place in single for s in place], identical, repairs))
     for trait in (*STRICT, *IDENTITY):
         parts = _parts(slices, lambda s, key=trait: s.traits.get(key))  # type: ignore[misc]
         told = trait in STRICT and all(part[0].traits.get(trait) is not None for part in parts)
         apart = told or len(slices) == 2  # two slices are even however they came together
         if len(parts) > 1 and (apart or all(map(_is_grid, parts))):
-            return [stack for part in parts for stack in _volumes(name, part, identical)]
+            return [stack for part in parts for stack in _volumes(name, part, identical, repairs)]
     if len(places) == len(slices):
-        return [_stack(name, [place[0] for place in places])]
+        return [_stack(name, [place[0] for place in places], repairs)]
     for trait in ("file", *PHASES, *sorted(key for key in slices[0].traits if key.startswith("dimension"))):
         parts = _parts(slices, lambda s, key=trait: s.traits.get(key))  # type: ignore[misc]
         if len(parts) > 1 and _are_volumes(parts):
-            return [stack for part in parts for stack in _volumes(name, part, identical)]
+            return [stack for part in parts for stack in _volumes(name, part, identical, repairs)]
     alone = [_without_copies(place, identical) for place in places]
     if sum(map(len, alone)) < len(slices):
-        return _copies_dropped(_volumes(name, [s for place in alone for s in place], identical))
+        return _copies_dropped(_volumes(name, [s for place in alone for s in place], identical, repairs))
     for trait in ("TriggerTime", "AcquisitionDateTime", "AcquisitionTime"):
         ranked = _ranked(alone, trait)
         if ranked:
-            return [_stack(name, phase) for phase in ranked]
+            return [_stack(name, phase, repairs) for phase in ranked]
     raise InputError(
         "GEOMETRY_DUPLICATE_SLICE",
         f"{name}: {len(slices)} slices lie at {len(places)} positions, and their headers do not say which belong "
@@ -148,7 +162,7 @@ def _volumes(name: str, slices: list[Slice], identical: Callable[[Slice, Slice],
 
 
 def _copies_dropped(stacks: Sequence[Stack]) -> list[Stack]:
-    return [Stack(s.slices, s.affine, (*s.codes, "DICOM_DUPLICATE_DROPPED")) for s in stacks]
+    return [replace(s, codes=(*s.codes, "DICOM_DUPLICATE_DROPPED")) for s in stacks]
 
 
 def _are_volumes(parts: Sequence[Sequence[Slice]]) -> bool:
@@ -230,7 +244,7 @@ def _normal(s: Slice) -> np.ndarray:
     return np.cross(s.cosines[:3], s.cosines[3:])
 
 
-def _stack(name: str, slices: Sequence[Slice]) -> Stack:
+def _stack(name: str, slices: Sequence[Slice], repairs: Sequence[str] = ()) -> Stack:
     """Return slices at different positions, ordered along their normal, with their affine."""
     first = slices[0]
     positions = np.array([s.position for s in slices])
@@ -243,8 +257,9 @@ def _stack(name: str, slices: Sequence[Slice]) -> Stack:
         grid = Grid(positions[0], _normal(first) * (first.thickness_mm or 1.0), 0.0)
         codes.append("GEOMETRY_SINGLE_SLICE")
     else:
-        grid = grid_of(name, positions, lps[:3, :2])
+        grid = grid_of(name, positions, lps[:3, :2], first.size[::-1], repairs)
     off_mm = grid.off_mm + max(_apart_mm(s, first) for s in slices)
     codes += ["GEOMETRY_ROUNDED_POSITIONS"] * (off_mm > ROUNDING_MM)
+    codes += grid.repair.codes if grid.repair else ()
     lps[:3, 2], lps[:3, 3] = grid.step, grid.origin
-    return Stack(tuple(slices), lps_to_ras(lps), tuple(dict.fromkeys(codes)))
+    return Stack(tuple(slices), lps_to_ras(lps), tuple(dict.fromkeys(codes)), grid.repair)

@@ -28,10 +28,10 @@ class StudyReader(ImageReader):
     Parameters
     ----------
     select
-        ``series_uid``, ``description`` or ``modality``, as in `read_volume`.
+        ``series_uid``, ``description``, ``modality`` or ``repair``, as in `read_volume`.
     """
 
-    def __init__(self, **select: str) -> None:
+    def __init__(self, **select: Any) -> None:
         self.select = select
 
     def verify_suffix(self, filename: Any) -> bool:
@@ -67,7 +67,7 @@ class LoadStudyd(MapTransform):
         Of the tensor, contiguous. None gives the voxels as they were read, of their own type and order in memory,
         without a copy.
     select
-        ``series_uid``, ``description`` or ``modality``, as in `read_volume`.
+        ``series_uid``, ``description``, ``modality`` or ``repair``, as in `read_volume`.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class LoadStudyd(MapTransform):
         keys: KeysCollection,
         allow_missing_keys: bool = False,
         dtype: DTypeLike | None = np.float32,
-        **select: str,
+        **select: Any,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.dtype = dtype

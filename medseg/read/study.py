@@ -15,13 +15,15 @@ from medseg.read.volume import Finding, Volume
 log = logging.getLogger(__name__)
 
 
-def scan(path: str | Path) -> list[Finding]:
+def scan(path: str | Path, repairs: Sequence[str] = ()) -> list[Finding]:
     """Say what is at `path`, by headers alone.
 
     Parameters
     ----------
     path
         A file (NIfTI, NRRD, MetaImage, DICOM, ``DICOMDIR``), or a folder of any, searched to its depth.
+    repairs
+        As ``repair`` of `read_volume`.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def scan(path: str | Path) -> list[Finding]:
     path = Path(path).expanduser()
     files, outside = _files_at(path)
     others = [scan_file(file) for file in files if is_readable(file)]
-    found = [*outside, *others, *scan_dicom(file for file in files if not is_readable(file))]
+    found = [*outside, *others, *scan_dicom((file for file in files if not is_readable(file)), repairs)]
     if not found and not path.is_dir():
         raise InputError("FILE_UNREADABLE", f"{path} is no NIfTI, NRRD, MetaImage or DICOM file")
     return found
@@ -97,7 +99,14 @@ def read_study(path: str | Path) -> list[Volume]:
     return volumes
 
 
-def read_volume(path: str | Path, *, series_uid: str = "", description: str = "", modality: str = "") -> Volume:
+def read_volume(
+    path: str | Path,
+    *,
+    series_uid: str = "",
+    description: str = "",
+    modality: str = "",
+    repair: str | Sequence[str] = (),
+) -> Volume:
     """Read the one volume at `path`, or of those there the one that is named; never just the first.
 
     Parameters
@@ -110,13 +119,19 @@ def read_volume(path: str | Path, *, series_uid: str = "", description: str = ""
         Pattern for DICOM SeriesDescription, with ``*`` and ``?``, in either case.
     modality
         Such as ``"CT"``. Files that do not say theirs (NIfTI) pass.
+    repair
+        ``"tilt"``, ``"uneven"`` or a list of both: DICOM slices of a tilted gantry, or at uneven distances, are
+        resampled to a straight grid instead of being refused (``docs/how-to/repair.md``). What was done stands in
+        ``codes`` and ``repair`` of the volume; slices that need no repair are read as ever.
 
     Raises
     ------
     InputError
-        `DICOM_SEVERAL_SERIES`, `DICOM_NO_SUCH_SERIES`, or why the one that is meant was refused.
+        `DICOM_SEVERAL_SERIES`, `DICOM_NO_SUCH_SERIES`, `CONFIG_BAD_VALUE`, or why the one that is meant was
+        refused.
     """
-    selection, found = Selection(series_uid, description, modality), scan(path)
+    selection = Selection(series_uid, description, modality, repair)
+    found = scan(path, selection.repair)
     possible = [finding for finding in found if finding.verdict != "skipped"]
     chosen = [finding for finding in possible if selection.matches(finding)]
     if not possible:

@@ -10,6 +10,7 @@ import numpy as np
 
 from medseg.errors import InputError
 from medseg.geometry import spacing_mm_of
+from medseg.read.repair import Repair
 from medseg.system_memory import free_bytes
 
 
@@ -33,6 +34,8 @@ class Volume:
         The files, in slice order; one file where it holds the whole volume.
     frames
         For multi-frame DICOM, the number (from 1) of each slice's frame in its file; empty otherwise.
+    repair
+        Where the slices that were read lie in this volume, if it was resampled from them; else None.
     """
 
     array: np.ndarray
@@ -42,6 +45,7 @@ class Volume:
     codes: tuple[str, ...] = ()
     source: tuple[Path, ...] = field(default=(), repr=False)
     frames: tuple[int, ...] = field(default=(), repr=False)
+    repair: Repair | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3:

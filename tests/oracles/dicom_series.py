@@ -49,23 +49,31 @@ def labels_of(volume: Volume, seed: int = 0) -> np.ndarray:
 
 
 def write_series(
-    folder: Path, array: np.ndarray, axes: np.ndarray | None = None, *, backwards: bool = False, **fields: Any
+    folder: Path,
+    array: np.ndarray,
+    axes: np.ndarray | None = None,
+    *,
+    backwards: bool = False,
+    positions: np.ndarray | None = None,
+    **fields: Any,
 ) -> Path:
     """Write `array` (column, row, slice) as single frames; a field of None is left out.
 
     `axes` holds the unit vectors along a row, a column and the normal, LPS, as columns. With `backwards` the
-    files are numbered from the far end.
+    files are numbered from the far end. `positions` (slices, 3), LPS mm, are even along the normal by default.
     """
     axes = np.eye(3) if axes is None else axes
     folder.mkdir(parents=True, exist_ok=True)
     series = generate_uid()
     values = {"FrameOfReferenceUID": generate_uid(), "StudyInstanceUID": generate_uid(), **fields}
     count = array.shape[2]
+    if positions is None:
+        positions = ORIGIN_LPS_MM + np.outer(np.arange(count) * SPACING_MM[2], axes[:, 2])
     for k in range(count):
         ds = _frame(array[:, :, k : k + 1], MRImageStorage)
         ds.SeriesInstanceUID = series
         ds.ImageOrientationPatient = [f"{value:.12f}" for value in axes[:, :2].T.ravel()]
-        ds.ImagePositionPatient = [f"{value:.10f}" for value in ORIGIN_LPS_MM + axes[:, 2] * k * SPACING_MM[2]]
+        ds.ImagePositionPatient = [f"{value:.10f}" for value in positions[k]]
         ds.PixelSpacing, ds.SliceThickness = [SPACING_MM[1], SPACING_MM[0]], SPACING_MM[2]
         number = count - k if backwards else k + 1
         ds.InstanceNumber = number
