@@ -16,7 +16,7 @@ from medseg.errors import InputError
 from medseg.files import atomic
 from medseg.read import Volume, quiet
 from medseg.write.dicom_header import UTF_8
-from medseg.write.dicom_source import Source, read_source
+from medseg.write.dicom_source import Source, on_slices, read_source
 
 if TYPE_CHECKING:
     import highdicom
@@ -42,7 +42,8 @@ def write_dicom_seg(
     Parameters
     ----------
     labels
-        Unsigned integers (I, J, K), the grid of `volume`.
+        Unsigned integers (I, J, K), the grid of `volume`. If that was repaired, they are brought back to the
+        slices that were read, each pixel getting the nearest label.
     volume
         As `medseg.read_volume` gave it; its files are read again for patient, study and references.
     metadata
@@ -62,7 +63,7 @@ def write_dicom_seg(
     check_labels(labels, segments)
     with quiet():
         source = read_source(volume, labels)
-        seg = _segmentation(labels, source, segments, metadata, seg_type)
+        seg = _segmentation(on_slices(volume, labels), source, segments, metadata, seg_type)
         _refer_to(seg, source)
         with atomic(path) as part:
             seg.save_as(part, enforce_file_format=True)

@@ -94,13 +94,14 @@ def read_source(volume: Volume, labels: np.ndarray) -> Source:
     check_is_dicom(volume)
     if labels.shape != volume.array.shape:
         raise _off_grid(f"labels have shape {labels.shape}, the volume {volume.array.shape}")
+    starts = _starts(volume)
     by_path = {path: _read_header(path) for path in dict.fromkeys(volume.source)}
     headers = [by_path[path] for path in volume.source]
     frames = volume.frames or (None,) * len(headers)
     if len(headers) == 1:
         headers *= len(frames)
-    if not len(headers) == len(frames) == labels.shape[2]:
-        raise _off_grid(f"{labels.shape[2]} slices come from {len(volume.source)} files and {len(frames)} frames")
+    if not len(headers) == len(frames) == len(starts):
+        raise _off_grid(f"{len(starts)} slices come from {len(volume.source)} files and {len(frames)} frames")
     slices = [_slice(header, frame) for header, frame in zip(headers, frames, strict=True)]
     first, number = headers[0], slices[0].frame
     source = Source(
@@ -111,8 +112,25 @@ def read_source(volume: Volume, labels: np.ndarray) -> Source:
         pixel_spacing_mm=tuple(_place(first, number, "PixelSpacing")),
         slices=tuple(slices),
     )
-    _check_grid(source, volume)
+    _check_grid(source, volume, starts)
     return source
+
+
+def on_slices(volume: Volume, labels: np.ndarray) -> np.ndarray:
+    """Return labels (I, J, K) of the grid of `volume` on its images' slices: the same, unless it was repaired."""
+    return labels if volume.repair is None else volume.repair.on_slices(labels)
+
+
+def _starts(volume: Volume) -> np.ndarray:
+    """Return where the first pixel of each slice lies, as an index (slices, 3) on the volume's grid."""
+    if volume.repair is not None:
+        return volume.repair.starts
+    return np.arange(volume.array.shape[2])[:, None] * [0, 0, 1]
+
+
+def _size(volume: Volume) -> tuple[int, int]:
+    """Return the columns and rows of each slice."""
+    return volume.array.shape[:2] if volume.repair is None else volume.repair.size
 
 
 def check_is_dicom(volume: Volume) -> None:
@@ -158,21 +176,21 @@ def _levels(ds: Dataset, frame: int | None, sequence: str) -> list[Dataset]:
 def _image(ds: Dataset, frame: int | None, volume: Volume) -> Dataset:
     image = copied(ds, LOSSY)
     image.setdefault("LossyImageCompression", "00")
-    image.Columns, image.Rows = volume.array.shape[:2]
+    image.Columns, image.Rows = _size(volume)
     levels = _levels(ds, frame, "PixelMeasuresSequence")
     thickness = next((t for level in levels if (t := valid_or_none(level, "SliceThickness"))), None)
     image.SliceThickness = thickness or volume.spacing_mm[2]  # as thick as the step, where nothing is said
-    if volume.array.shape[2] > 1:
+    if volume.array.shape[2] > 1 and "GEOMETRY_REPAIRED_SPACING" not in volume.codes:  # one distance for all
         image.SpacingBetweenSlices = volume.spacing_mm[2]
     return image
 
 
-def _check_grid(source: Source, volume: Volume) -> None:
-    columns, rows, count = volume.array.shape
+def _check_grid(source: Source, volume: Volume, starts: np.ndarray) -> None:
+    columns, rows = _size(volume)
     corners = np.array([(0, 0), (columns - 1, 0), (0, rows - 1)], float)
     to_lps = lps_to_ras(volume.affine)
-    for k in range(count):
-        expected = to_world(to_lps, np.c_[corners, np.full(3, k)])
+    for k, start in enumerate(starts):
+        expected = to_world(to_lps, np.c_[corners, np.zeros(3)] + start)
         apart_mm = np.abs(source.to_lps_mm(k, corners) - expected).max()
         if not apart_mm < OFF_GRID_MM:
             raise _off_grid(f"slice {k} lies {apart_mm:.2f} mm from where it was read")

@@ -22,7 +22,7 @@ from medseg.files import atomic
 from medseg.read import Volume, quiet
 from medseg.write.contours import outlines
 from medseg.write.dicom_seg import check_labels
-from medseg.write.dicom_source import Source, read_source
+from medseg.write.dicom_source import Source, on_slices, read_source
 
 SERIES_NUMBER = 902  # after the scanner's own and the SEG's
 DECIMALS = 4  # of mm: below any scanner's, and within the 16 characters of a DS
@@ -48,6 +48,7 @@ def write_rtstruct(path: str | Path, labels: np.ndarray, volume: Volume, metadat
     check_labels(labels, segments)
     with quiet():
         source = read_source(volume, labels)
+        labels = on_slices(volume, labels)
         ds = _structure_set(source, metadata)
         ds.StructureSetROISequence = [_roi(source, segment, metadata) for segment in segments]
         ds.ROIContourSequence = [_contours(source, segment, labels) for segment in segments]

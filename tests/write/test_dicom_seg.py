@@ -9,6 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 from oracles.dicom_series import labels_of, pixels, right_handed, rotation, write_enhanced, write_series
+from oracles.tilted_ct import dice, places_of, scan_ct, solid
 from project import BUNDLES, SAMPLES
 
 from medseg import InputError, read_volume
@@ -114,6 +115,32 @@ def test_vendors_series_come_back_to_the_voxel(real_data, tmp_path):
 
 
 @pytest.mark.parametrize("seg_type", SEG_TYPES)
+@pytest.mark.parametrize(
+    ("degrees", "gaps_mm"),
+    [(-18, None), (0, [3.5, 2.9] * 15), (12, [3.5, 2.9] * 15)],
+    ids=["tilt", "uneven", "both"],
+)
+def test_labels_of_a_repaired_series_lie_on_the_slices_that_were_read(seg_type, degrees, gaps_mm, tmp_path):
+    scan = scan_ct(tmp_path / "in", degrees, gaps_mm, backwards=True)
+    volume = read_volume(scan.folder, repair=["tilt", "uneven"])
+    labels = solid(places_of(volume.affine, volume.array.shape))
+    write_dicom_seg(tmp_path / "a.seg.dcm", labels, volume, META, seg_type=seg_type)
+    found = by_highdicom(tmp_path / "a.seg.dcm", volume)
+    np.testing.assert_array_equal(found, volume.repair.on_slices(labels))
+    assert dice(found, solid(scan.places_mm)) >= 0.98
+    images = {ds.SOPInstanceUID: ds for ds in map(pydicom.dcmread, volume.source)}
+    seg = pydicom.dcmread(tmp_path / "a.seg.dcm")
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    assert ("SpacingBetweenSlices" in shared.PixelMeasuresSequence[0]) == (gaps_mm is None)
+    assert {item.ReferencedSOPInstanceUID for item in seg.SourceImageSequence} == set(images)
+    for frame in seg.PerFrameFunctionalGroupsSequence:
+        (item,) = frame.DerivationImageSequence[0].SourceImageSequence
+        image = images[item.ReferencedSOPInstanceUID]
+        assert frame.PlanePositionSequence[0].ImagePositionPatient == image.ImagePositionPatient
+        assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == image.ImageOrientationPatient
+
+
+@pytest.mark.parametrize("seg_type", SEG_TYPES)
 def test_an_empty_result_has_every_frame_and_no_voxel(seg_type, tmp_path):
     volume = read_volume(write_series(tmp_path / "in", pixels()))
     write_dicom_seg(
@@ -183,8 +210,12 @@ def test_refusals(write, save, tmp_path):
     series = read_volume(write_series(tmp_path / "in", pixels()))
     moved = dataclasses.replace(series, source=series.source[::-1])
     short = dataclasses.replace(series, source=series.source[1:])
+    tilted = read_volume(scan_ct(tmp_path / "tilted", 9).folder, repair="tilt")
+    turned = dataclasses.replace(tilted, source=tilted.source[::-1])
     good = labels_of(series)
     for code, labels, volume in [
+        ("GEOMETRY_LABEL_GRID", labels_of(tilted), turned),
+        ("GEOMETRY_LABEL_GRID", tilted.repair.on_slices(labels_of(tilted)), tilted),
         ("FORMAT_NEEDS_DICOM", np.zeros((4, 5, 6), np.uint8), nifti),
         ("GEOMETRY_LABEL_GRID", good[1:], series),
         ("GEOMETRY_LABEL_GRID", good, moved),
@@ -211,10 +242,11 @@ def test_dciodvfy_finds_no_error(write, empty, real_data, tmp_path):
         SAMPLES / "mr_held_back/images/mr_19",
         write_series(tmp_path / "in", pixels(), OBLIQUE, StudyInstanceUID=None, SliceThickness=None),
         write_enhanced(tmp_path / "enhanced", pixels(), OBLIQUE, [3, 0, 4, 2, 1]),
+        scan_ct(tmp_path / "tilted", 12, [3.5, 2.9] * 4).folder,
     ]
     vendors = [real_data / "dicom/vendors" / vendor / "series" for vendor in ("siemens", "philips_enhanced")]
     for folder in (*made, *vendors):
-        volume = read_volume(folder)
+        volume = read_volume(folder, repair=["tilt", "uneven"])
         labels = labels_of(volume) * (not empty)
         labels[20:], labels[:, 20:] = 0, 0  # dciodvfy takes minutes over a hundred thousand contours
         write(tmp_path / "a.dcm", labels, volume, META)

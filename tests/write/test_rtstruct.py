@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from oracles.dicom_series import pixels, right_handed, rotation, write_enhanced, write_series
+from oracles.tilted_ct import dice, places_of, scan_ct, solid
 from project import BUNDLES
 
 from medseg import read_volume
@@ -113,6 +114,28 @@ def test_contours_refer_to_the_frames_of_an_enhanced_file(tmp_path):
     labels = labels_of(volume.array.shape)
     write_rtstruct(tmp_path / "a.dcm", labels, volume, META)
     np.testing.assert_array_equal(rasterised(tmp_path / "a.dcm", volume), labels)
+
+
+def test_contours_of_a_repaired_series_lie_in_the_planes_of_its_slices(tmp_path):
+    """Placed by the header of the image it refers to, each contour lies in it and fills what is solid there."""
+    scan = scan_ct(tmp_path / "in", -15, [3.5, 2.9] * 15)
+    volume = read_volume(scan.folder, repair=["tilt", "uneven"])
+    labels = solid(places_of(volume.affine, volume.array.shape))
+    write_rtstruct(tmp_path / "a.dcm", labels, volume, META)
+    images = [read_volume(file) for file in volume.source]
+    numbers = {pydicom.dcmread(file).SOPInstanceUID: n for n, file in enumerate(volume.source)}
+    polygons: list[list[np.ndarray]] = [[] for _ in images]
+    for contour in pydicom.dcmread(tmp_path / "a.dcm").ROIContourSequence[0].ContourSequence:
+        n = numbers[contour.ContourImageSequence[0].ReferencedSOPInstanceUID]
+        points = np.array(contour.ContourData, float).reshape(-1, 3) * [-1, -1, 1]
+        index = (np.c_[points, np.ones(len(points))] @ np.linalg.inv(images[n].affine).T)[:, :3]
+        np.testing.assert_allclose(index[:, 2], 0, atol=1e-3)
+        polygons[n].append(index[:, :2])
+    found = np.stack(
+        [filled(each, image.array.shape[:2]) for each, image in zip(polygons, images, strict=True)], -1
+    )
+    np.testing.assert_array_equal(found, volume.repair.on_slices(labels) == 1)
+    assert dice(found, solid(scan.places_mm) == 1) >= 0.98
 
 
 def test_long_contours_stay_readable(tmp_path):
