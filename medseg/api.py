@@ -45,6 +45,8 @@ def predict(
 ) -> Any:
     """Write a label map for every case, on the case's own grid; or, without `output`, return it.
 
+    The grid of a case that was repaired is the straight one; its DICOM SEG and RTSTRUCT lie on the slices read.
+
     Parameters
     ----------
     bundle
@@ -66,8 +68,9 @@ def predict(
         Of an array: 4×4, voxel index to RAS+ mm.
     overrides
         Further config values, such as ``seg_type="LABELMAP"``, or ``series_uid``, ``description`` (a pattern)
-        and ``modality`` to say which DICOM series is meant (see `medseg.read_volume`); ``jobs``, the processes
-        that read; ``shard="i/n"``, a share of the cases; ``read_timeout_s``; ``budget_mib``; ``mirror_axes``.
+        and ``modality`` to say which DICOM series is meant, and ``repair`` (``"tilt"``, ``"uneven"``) to resample
+        one that lies on no straight grid (see `medseg.read_volume`); ``jobs``, the processes that read;
+        ``shard="i/n"``, a share of the cases; ``read_timeout_s``; ``budget_mib``; ``mirror_axes``.
 
     Returns
     -------

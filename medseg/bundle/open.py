@@ -20,7 +20,7 @@ CONFIG_OF = {"training": "train", "inference": "inference", "evaluating": "evalu
 # Of ``inference.json`` what says of which cases, where to and how fast; all else may change the labels
 PER_RUN = {
     *("bundle_root", "dataset_dir", "cases", "output_dir", "formats", "seg_type", "shard"),
-    *("series_uid", "description", "modality", "weights"),  # recorded by themselves
+    *("series_uid", "description", "modality", "repair", "weights"),  # recorded by themselves
     *("device", "jobs", "read_timeout_s", "budget_mib"),
     META,  # by way of `settings`
 }

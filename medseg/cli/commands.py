@@ -56,6 +56,7 @@ def predict(
     series_uid: options.SeriesUid = None,
     description: options.Description = None,
     modality: options.Modality = None,
+    repair: options.Repair = None,
     jobs: options.Jobs = None,
     shard: options.Shard = None,
     budget_mib: options.BudgetMib = None,
@@ -68,7 +69,8 @@ def predict(
 
     overrides: dict[str, Any] = {"seg_type": seg_type, "series_uid": series_uid, "description": description}
     overrides |= {"modality": modality, "jobs": jobs, "shard": shard, "budget_mib": budget_mib}
-    overrides |= {"mirror_axes": mirror or None, "weights": weights or None, "formats": format or None}
+    lists = {"repair": repair, "mirror_axes": mirror, "weights": weights, "formats": format}
+    overrides |= {key: value or None for key, value in lists.items()}
     if save_probabilities:
         overrides["formats"] = [*(format or ["nifti"]), "probabilities"]
     overrides = {key: value for key, value in overrides.items() if value is not None}

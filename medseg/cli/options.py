@@ -32,6 +32,13 @@ SegType = Annotated[
 SeriesUid = Annotated[str | None, typer.Option(help="SeriesInstanceUID of the series to read, of several.")]
 Description = Annotated[str | None, typer.Option(help="Pattern for its SeriesDescription, with * and ?.")]
 Modality = Annotated[str | None, typer.Option(help="Its modality; the bundle's by default.")]
+Repair = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="tilt or uneven: resample such a DICOM series to a straight grid instead of refusing it; repeat for "
+        "both."
+    ),
+]
 Jobs = Annotated[
     int | None, typer.Option(help="Processes that read cases; with 1, a thread of this process. [default: 1]")
 ]

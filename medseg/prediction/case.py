@@ -54,7 +54,7 @@ class Reading:
     Attributes
     ----------
     selection
-        Which volume is meant where the case's folder holds several.
+        Which volume is meant where the case's folder holds several, and what may be repaired in it.
     spatial_dims, formats
         Of the model, and of the results: a volume that they cannot have is refused right after it is read.
     preprocessing

@@ -42,7 +42,7 @@ class Wanted:
     origin
         The model.
     selection
-        Which volume of the input.
+        Which volume of the input, and what may be repaired in it.
     formats
         The files that have to be there.
     """

@@ -31,7 +31,7 @@ class Model:
     budget_mib
         How large the process may grow; 0 for what is free, less a tenth.
     selection
-        Which volume of a path is meant.
+        Which volume of a path is meant, and what may be repaired in it.
     """
 
     pipeline: Pipeline
@@ -51,7 +51,7 @@ class Model:
         check_volume(volume, spatial_dims=self.spatial_dims, formats=("nifti",))
         prepared = preprocess(volume, self.pipeline.preprocessing)
         labels = postprocess(infer(prepared, self.pipeline, self.budget_mib), prepared, self.pipeline).labels
-        return Volume(labels, volume.affine, modality="SEG", codes=volume.codes, source=volume.source)
+        return Volume(labels, volume.affine, "SEG", codes=volume.codes, source=volume.source, repair=volume.repair)
 
 
 def open_model(bundle: str | Path, **overrides: Any) -> Model:
@@ -85,7 +85,7 @@ def _open(bundle: str, _: Sequence[tuple], overrides: str) -> Model:
     names = ("preprocessing", "network", "inferer", "postprocessing")
     pipeline = Pipeline(**{name: parser.get_parsed_content(name) for name in names})
     pipeline.network.eval()
-    select = {key: parser.get_parsed_content(key) for key in ("series_uid", "description", "modality")}
+    select = {key: parser.get_parsed_content(key) for key in ("series_uid", "description", "modality", "repair")}
     return Model(
         pipeline,
         spatial_dims=config.metadata.spatial_dims,

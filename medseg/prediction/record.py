@@ -46,13 +46,14 @@ class Record:
     started
         When, in UTC (ISO 8601).
     facts
-        ``memory`` and ``confidence``, and what other versions of medseg recorded.
+        ``memory``, ``confidence`` and ``repair``, and what other versions of medseg recorded.
     peak_rss_mib
         The process's largest size so far.
     medseg
         The version that made it.
     bundle, select
-        The model (`Origin.as_json`) and which volume of the input was meant (`Selection.as_json`).
+        The model (`Origin.as_json`); which volume of the input was meant and what might be repaired in it
+        (`Selection.as_json`).
     """
 
     case: str
@@ -68,7 +69,7 @@ class Record:
     peak_rss_mib: int = 0
     medseg: str = ""
     bundle: Mapping[str, Any] = field(default_factory=dict)
-    select: Mapping[str, str] = field(default_factory=dict)
+    select: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return the manifest's object, in the order of the fields."""

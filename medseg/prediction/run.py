@@ -60,7 +60,7 @@ def predict_cases(
     origin
         What the model is, for the record.
     selection
-        Which volume is meant where a case's folder holds several.
+        Which volume is meant where a case's folder holds several, and what may be repaired in it.
     formats
         What is written; NIfTI alone by default.
     resources
@@ -217,7 +217,9 @@ def _written(folder: _Folder, found: tuple[Record, Labelled | None], prepared: P
         return after
     outputs, kept = written
     codes = (*prepared.volume.codes, *labelled.codes, *kept)
-    return replace(after, status="done", codes=codes, outputs=outputs, facts=labelled.facts or {})
+    repair = {"repair": prepared.volume.repair.facts} if prepared.volume.repair else {}
+    facts = {**(labelled.facts or {}), **repair}
+    return replace(after, status="done", codes=codes, outputs=outputs, facts=facts)
 
 
 def fail_if_any(records: Sequence[Mapping[str, Any]], output_dir: str | Path) -> None:

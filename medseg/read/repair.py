@@ -95,16 +95,16 @@ class Repair:
         return plane
 
 
-def repairs_of(names: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the repairs that are asked for, without repeats, in the order of `REPAIRS`.
+def repairs_of(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the repairs that are asked for, without repeats, in the order of `REPAIRS`; none for nothing.
 
     Raises
     ------
     InputError
         `CONFIG_BAD_VALUE`.
     """
-    asked = {names} - {""} if isinstance(names, str) else set(names)
-    if not asked <= set(REPAIRS):
+    asked = list(names) if isinstance(names, (list, tuple)) else [names] if names else []
+    if any(name not in REPAIRS for name in asked):
         raise InputError("CONFIG_BAD_VALUE", f"repair {names!r}: some of {', '.join(REPAIRS)} are needed, or none")
     return tuple(name for name in REPAIRS if name in asked)
 

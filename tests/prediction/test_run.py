@@ -4,14 +4,16 @@ import importlib
 import json
 import shutil
 
+import highdicom
 import nibabel
 import numpy as np
 import pydicom
 import pytest
 import torch
-from project import BUNDLES, SAMPLES
+from oracles.tilted_ct import scan_ct
+from project import BUNDLES, SAMPLES, medseg, monai_bundle
 
-from medseg import predict
+from medseg import InputError, predict, read_volume
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 
@@ -135,3 +137,59 @@ def test_memory_that_runs_out_once_at_any_stage_costs_nothing(weights, tmp_path,
     assert record["status"] == "done"
     assert record["outputs"] == whole["outputs"]
     assert set(record["codes"]) <= {"MEMORY_FELL_BACK"}
+
+
+def test_a_tilted_series_is_done_when_its_repair_is_asked_for(weights, tmp_path):
+    """The record says what was repaired; the NIfTI lies on the straight grid, the SEG on the slices."""
+    scan = scan_ct(tmp_path / "in" / "head", 12, [3.5, 2.9] * 6, Modality="MR")
+    given = {"weights": weights, "device": "cpu", "formats": ["nifti", "dicom-seg", "rtstruct"]}
+    (record,) = predict(BUNDLE, tmp_path / "in", tmp_path / "out", **given)
+    assert record["codes"] == ["GEOMETRY_UNEVEN_SPACING"]
+    assert "--repair uneven --repair tilt" in record["message"]
+    given["repair"] = ["uneven", "tilt"]
+    (record,) = predict(BUNDLE, tmp_path / "in", tmp_path / "out", **given)
+    assert record["codes"] == ["GEOMETRY_REPAIRED_TILT", "GEOMETRY_REPAIRED_SPACING"]
+    volume = read_volume(scan.folder, repair=given["repair"])
+    assert record["repair"] == volume.repair.facts
+    assert record["select"] == {"modality": "MR", "repair": ["tilt", "uneven"]}
+    written = read_volume(tmp_path / "out" / "head.nii.gz")
+    np.testing.assert_allclose(written.affine, volume.affine, atol=1e-5)
+    (in_memory,) = predict(BUNDLE, [scan.folder], weights=weights, device="cpu", repair=given["repair"])
+    np.testing.assert_array_equal(in_memory.array, written.array)
+    seg = highdicom.seg.segread(tmp_path / "out" / "head.seg.dcm")
+    uids = [pydicom.dcmread(file).SOPInstanceUID for file in volume.source]
+    found = seg.get_pixels_by_source_instance(
+        uids, combine_segments=True, ignore_spatial_locations=True, assert_missing_frames_are_empty=True
+    )
+    np.testing.assert_array_equal(found.transpose(2, 1, 0), in_memory.repair.on_slices(in_memory.array))
+
+
+def test_a_rerun_with_another_repair_is_not_done(weights, tmp_path):
+    scan_ct(tmp_path / "in" / "head", 12, [2.9] * 8, Modality="MR")
+    given = {"weights": weights, "device": "cpu"}
+    (first,) = predict(BUNDLE, tmp_path / "in", tmp_path / "out", repair="tilt", **given)
+    assert predict(BUNDLE, tmp_path / "in", tmp_path / "out", repair=["tilt"], **given) == [first]
+    (other,) = predict(BUNDLE, tmp_path / "in", tmp_path / "out", repair=["tilt", "uneven"], **given)
+    assert (other["status"], len(lines(tmp_path / "out"))) == ("done", 2)
+    (refused,) = predict(BUNDLE, tmp_path / "in", tmp_path / "out", **given)
+    assert refused["codes"] == ["GEOMETRY_GANTRY_TILT"]
+    with pytest.raises(InputError, match="CONFIG_BAD_VALUE"):
+        predict(BUNDLE, tmp_path / "in", tmp_path / "out", repair="tilted", **given)
+
+
+def test_commands_repair_as_python_does(weights, tmp_path):
+    scan_ct(tmp_path / "in" / "head", -12, [2.9] * 8, Modality="MR")
+    (record,) = predict(BUNDLE, tmp_path / "in", tmp_path / "a", repair="tilt", weights=weights, device="cpu")
+    config, where = (
+        BUNDLE / "configs/inference.json",
+        ("--dataset_dir", tmp_path / "in", "--output_dir", tmp_path / "b"),
+    )
+    monai_bundle("inference", config, *where, "--weights", weights, "--device", "cpu", "--repair", "tilt")
+    given = ("--weights", weights, "--device", "cpu", "--repair", "tilt", "--jobs", "2")
+    medseg("predict", BUNDLE, tmp_path / "in", tmp_path / "c", *given)
+    for name in ("b", "c"):
+        (line,) = lines(tmp_path / name)
+        assert [output["sha256"] for output in line["outputs"]] == [
+            output["sha256"] for output in record["outputs"]
+        ]
+        assert line["repair"] == record["repair"]
