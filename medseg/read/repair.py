@@ -61,8 +61,10 @@ class Repair:
         What no slice reaches gets the lowest value there is. Of CT all that is below `LOWEST_HU` becomes that
         first. Splines overshoot at edges: what leaves the range of the slices' values is put back to its end.
         """
-        lowest = np.maximum(array.min(), array.dtype.type(LOWEST_HU)) if modality == "CT" else array.min()
-        highest = np.maximum(array.max(), lowest)
+        lowest = array.min().item()
+        if modality == "CT":
+            lowest = max(lowest, LOWEST_HU)
+        highest = max(array.max().item(), lowest)
         out = np.empty(self.shape, array.dtype, order="F")
         nodes, weights = _splines(self.starts[:, 2], np.arange(self.shape[2]))
         planes: dict[int, np.ndarray] = {}

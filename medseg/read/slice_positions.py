@@ -17,6 +17,7 @@ TILT_RAD = 1e-3  # between the slices' normal and the line through their positio
 TILT_MAX_RAD = radians(45)  # gantries tilt to 30°; beyond this the positions or the orientation are wrong
 SIDEWAYS_MIN_PIXELS = 0.01  # an axis along which slices shift by less, from first to last, is left alone
 GAP = 1.5  # a distance this many times those beside it is that of a missing slice
+POSITION_MAX_MM = 1e6  # a kilometre: no patient lies there, and a straight grid could grow as large
 ROUNDING = 1e-6  # of what is counted in whole voxels
 
 
@@ -60,8 +61,14 @@ def grid_of(
     Raises
     ------
     InputError
-        `GEOMETRY_MISSING_SLICE`, `GEOMETRY_UNEVEN_SPACING`, `GEOMETRY_GANTRY_TILT`.
+        `GEOMETRY_BAD_AFFINE`, `GEOMETRY_MISSING_SLICE`, `GEOMETRY_UNEVEN_SPACING`, `GEOMETRY_GANTRY_TILT`.
     """
+    if np.abs(positions).max() > POSITION_MAX_MM:
+        raise InputError(
+            "GEOMETRY_BAD_AFFINE",
+            f"{name}: a slice lies more than {POSITION_MAX_MM:g} mm from the origin; export it again with a valid "
+            "position",
+        )
     normal = np.cross(*pixels.T)
     normal /= np.linalg.norm(normal)
     along_mm = (positions - positions[0]) @ normal

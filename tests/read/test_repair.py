@@ -1,6 +1,7 @@
 """Tilted and uneven CT on a straight grid: its values are those of the solid scanned, and labels find back."""
 
 import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -8,14 +9,17 @@ import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.dicom_files import code_of, copy_of, edit, files
-from oracles.dicom_series import pixels, right_handed, rotation, write_series
+from oracles.dicom_mutations import write_case
+from oracles.dicom_series import ORIGIN_LPS_MM, pixels, right_handed, rotation, write_enhanced, write_series
 from oracles.tilted_ct import dice, hounsfield, places_of, radius, scan_ct, solid
 from project import code_of as code_of_call
 
-from medseg import inspect, read_volume
+from medseg import InputError, inspect, read_volume
 from medseg.preprocess.keys import IMAGE
 from medseg.read.monai_reader import LoadStudyd
 from medseg.read.repair import LOWEST_HU, _splines
+from medseg.read.study import scan
+from medseg.read.volume import Finding, Volume
 
 BOTH = ["tilt", "uneven"]
 ERROR_HU = {"tilt": 3, "uneven": 25}  # of 1060; what noise in a head CT is
@@ -200,11 +204,64 @@ def test_no_repair_for_slices_off_one_line_or_tilted_beyond_any_gantry(tmp_path)
     assert code_of_call(read_volume, folder, repair=BOTH) == "GEOMETRY_GANTRY_TILT"
 
 
-def test_a_straight_grid_beyond_the_memory_is_refused_before_it_is_made(series):
-    """Slices a thousand kilometres apart, each shifted by half of that."""
+def test_a_straight_grid_beyond_the_memory_is_refused_before_it_is_made(series, monkeypatch):
     for n, file in enumerate(files(series)):
-        edit(file, ImagePositionPatient=[0, n * 500_000_000, n * 1_000_000_000])
+        edit(file, ImagePositionPatient=[0, n * 300, n * 400])
+    monkeypatch.setattr("medseg.read.volume.free_bytes", lambda: 4000)
     assert code_of_call(read_volume, series, repair="tilt") == "FILE_TOO_LARGE"
+
+
+@pytest.mark.parametrize("far_mm", [1e8, 1e200, -1e308])
+def test_positions_beyond_any_room_are_refused_by_name(series, far_mm):
+    edit(files(series)[2], ImagePositionPatient=[0, far_mm, 8])
+    assert code_of(series) == "GEOMETRY_BAD_AFFINE"
+    assert code_of_call(read_volume, series, repair=BOTH) == "GEOMETRY_BAD_AFFINE"
+
+
+def test_frames_of_an_enhanced_file_are_repaired_too(tmp_path):
+    leaning = np.eye(3)
+    leaning[:, 2] = [0, 0.3, 1]  # the frames' normal stays along z
+    folder = write_enhanced(tmp_path / "in", pixels((20, 24, 5)), leaning, [3, 0, 4, 2, 1])
+    assert code_of(folder) == "GEOMETRY_GANTRY_TILT"
+    volume = read_volume(folder, repair="tilt")
+    assert volume.frames == (2, 5, 4, 1, 3)
+    single = write_series(
+        tmp_path / "single",
+        pixels((20, 24, 5)),
+        positions=ORIGIN_LPS_MM + np.outer(np.arange(5) * 2.9, leaning[:, 2]),
+    )
+    np.testing.assert_array_equal(volume.array, read_volume(single, repair="tilt").array)
+
+
+def test_ct_that_is_stored_without_an_offset(tmp_path):
+    """Unsigned, so that -1024 is no value of its type."""
+    folder = scan_ct(tmp_path / "in", 12, RescaleIntercept=0).folder
+    volume = read_volume(folder, repair="tilt")
+    assert volume.array.dtype == np.uint16
+    assert volume.array.min() == read_volume(files(folder)[0]).array.min()
+
+
+@pytest.mark.parametrize("start", [0, 40])
+def test_what_is_read_without_a_repair_is_read_the_same_with_it(start, tmp_path):
+    """Whatever happened to the series; and what is refused still is, or says that it was repaired."""
+    for seed in range(start, start + 40):
+        folder = write_case(tmp_path / str(seed), seed).folder
+        plain, repaired = ([*_read(scan(folder, repairs))] for repairs in ((), BOTH))
+        for a, b in zip(plain, repaired, strict=False):
+            if isinstance(a, Volume) and len(plain) == len(repaired):
+                assert a.codes == b.codes
+                np.testing.assert_array_equal(a.array, b.array)
+                np.testing.assert_array_equal(a.affine, b.affine)
+            elif isinstance(b, Volume):
+                assert b.repair is not None
+
+
+def _read(found: list[Finding]) -> Iterator[Volume | None]:
+    for finding in found:
+        try:
+            yield finding.load() if finding.load else None
+        except InputError:
+            yield None
 
 
 def test_two_phases_and_two_series_are_told_apart_as_ever(tmp_path):
