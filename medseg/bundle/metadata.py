@@ -50,8 +50,13 @@ class Metadata:
         return self.values["medseg"]["network"]["spatial_dims"]
 
     @property
+    def network_labels(self) -> int | None:
+        """How many channels the network gives, background included; None where the file does not say."""
+        return self.values.get("medseg", {}).get("network", {}).get("labels")
+
+    @property
     def segment_entries(self) -> Mapping[str, Any]:
-        """Codes and colours by label id, as they stand in the file; see `medseg.bundle.segments_of`."""
+        """Codes and colours by label name, as they stand in the file; see `medseg.bundle.segments_of`."""
         return self.values.get("medseg", {}).get("segments", {})
 
 

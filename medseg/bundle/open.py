@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from medseg.bundle.metadata import META, Metadata, read_metadata
 from medseg.bundle.overrides import apply_overrides, follow, is_expression
+from medseg.bundle.segments import check_labels
 from medseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ def open_config(bundle: str | Path, job: str, overrides: Mapping[str, Any] | Non
     Raises
     ------
     InputError
-        `BUNDLE_MISSING`; `CONFIG_UNKNOWN_KEY`, `CONFIG_BAD_VALUE`: an override that the config cannot take.
+        `BUNDLE_MISSING`; `CONFIG_UNKNOWN_KEY`, `CONFIG_BAD_VALUE`: an override that the config cannot take;
+        `CONFIG_BAD_VALUE` as `check_labels`.
     """
     file = Path(bundle).expanduser().resolve() / "configs" / f"{CONFIG_OF[job]}.json"
     if not file.is_file():
@@ -118,4 +120,6 @@ def open_files(files: Sequence[Path], overrides: Mapping[str, Any]) -> Config:
         except (OSError, ValueError) as error:
             raise InputError("BUNDLE_MISSING", f"{file} is no config that can be read ({error})") from error
     values[META] = read_metadata(files[0].parent.parent).values
-    return Config(files[0], apply_overrides(values, overrides, files[0].name))
+    config = Config(files[0], apply_overrides(values, overrides, files[0].name))
+    check_labels(config.metadata)
+    return config

@@ -13,7 +13,7 @@ from typing import Any
 
 from medseg.bundle.monai_command_line import monai_command_line
 from medseg.bundle.open import open_config, open_files
-from medseg.errors import cause_of, exit_cleanly
+from medseg.errors import exit_cleanly, unwrapped
 
 PATHS = {"cases", "dataset_dir", "output_dir", "weights"}
 # Python's search path when a config began: MONAI puts a bundle's folder there when it runs, and leaves it there
@@ -44,17 +44,12 @@ def run_bundle(bundle: str | Path, job: str, **overrides: Any) -> Any:
         overrides[key] = f"$medseg.bundle.given({key!r})"
     arguments: dict[str, Any] = {"bundle_root": str(config.root), "logging_file": False, "run_id": job}
     try:
-        with _quiet():
-            workflow = create_workflow(config_file=str(config.file), **{**arguments, **overrides})
-        result = workflow.run()  # `finalize` only turns failures into an exit status, for the command line
-    except Exception as error:  # MONAI wraps what a config raises; callers get the cause
-        found = cause_of(error)
-        if found is None or found is error:
-            raise
-        raise found from None
+        with unwrapped():
+            with _quiet():
+                workflow = create_workflow(config_file=str(config.file), **{**arguments, **overrides})
+            return workflow.run()[-1]  # `finalize` only turns failures into an exit status, for the command line
     finally:
         _given.reset(token)
-    return result[-1]
 
 
 @contextlib.contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from medseg.bundle.metadata import Metadata
-from medseg.errors import InputError
+from medseg.errors import InputError, some
 
 Code = tuple[str, str, str]  # value, coding scheme, meaning; SNOMED CT is "SCT" (PS3.16 section 8)
 
@@ -53,33 +54,77 @@ def segments_of(metadata: Metadata) -> list[Segment]:
     Parameters
     ----------
     metadata
-        Names stand in the output's ``channel_def``; codes and colours under ``medseg``, ``segments``, by label id.
+        Names stand in the output's ``channel_def``; codes and colours under ``medseg``, ``segments``, by name.
         A label without an entry is of the category Anatomical Structure and the type Tissue; one without a colour
         has that of its id in `PALETTE`.
 
     Raises
     ------
     InputError
-        `CONFIG_BAD_VALUE`: an entry that is no code or colour, or is of no label.
+        `CONFIG_BAD_VALUE`: an entry that is no code or colour, is of no label, or is plainly of another label; two
+        labels of one name.
     """
     names, entries = metadata.label_names, metadata.segment_entries
-    strangers = sorted(set(entries) - {str(label) for label in names})
-    if strangers:
-        raise InputError(
-            "CONFIG_BAD_VALUE",
-            f"metadata.json, medseg, segments: {', '.join(strangers)}; the bundle's labels are {sorted(names)}",
-        )
-    return [
+    _check_names(list(names.values()), entries)
+    segments = [
         Segment(
             label,
             name[:NAME_LENGTH],
-            **{"colour_rgb": PALETTE[(label - 1) % len(PALETTE)], **_checked(label, entries.get(str(label), {}))},
+            **{"colour_rgb": PALETTE[(label - 1) % len(PALETTE)], **_checked(name, entries.get(name, {}))},
         )
         for label, name in sorted(names.items())
     ]
+    _check_types(segments, entries)
+    return segments
 
 
-def _checked(label: int, entry: Mapping[str, Any]) -> dict[str, Any]:
+def check_labels(metadata: Metadata) -> None:
+    """Refuse a bundle whose labels, their codes and its network do not belong together.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`: as `segments_of`, or ids in ``channel_def`` that are not the network's channels.
+    """
+    segments = segments_of(metadata)
+    ids, channels = [0, *(segment.label for segment in segments)], metadata.network_labels
+    if channels is not None and ids != list(range(channels)):
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            f"metadata.json: channel_def names the labels {ids}, background as 0, and medseg, network, labels is "
+            f"{channels}, which is 0 to {channels - 1}; make them agree, num_channels too, and train anew if the "
+            "network changes",
+        )
+
+
+def _check_names(names: Sequence[str], entries: Mapping[str, Any]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError("CONFIG_BAD_VALUE", f"metadata.json, channel_def: two labels are called {twice[0]!r}")
+    strangers = sorted(set(entries) - set(names))
+    if strangers:
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            f"metadata.json, medseg, segments: {some(strangers)} is no label of channel_def, whose names are "
+            f"{some(names)}; entries stand under the label's name: rename them, or delete those of other labels",
+        )
+
+
+def _check_types(segments: Sequence[Segment], entries: Mapping[str, Any]) -> None:
+    """Refuse a code that means another label, as where an entry was renamed and its code was not."""
+    for segment in segments:
+        meaning = segment.type[2].casefold()
+        others = {other.name.casefold() for other in segments} - {segment.name.casefold()}
+        coded = "type" in entries.get(segment.name, {})
+        if coded and meaning in others and meaning not in segment.name.casefold():
+            raise InputError(
+                "CONFIG_BAD_VALUE",
+                f"metadata.json, medseg, segments, {segment.name}: its type means {segment.type[2]!r}, which is "
+                "another label of this bundle; give the code of what the label is, or delete the entry",
+            )
+
+
+def _checked(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     known = {"category", "type", "type_modifier", "anatomic_region", "colour_rgb"}
     for key, value in entry.items():
         if key == "colour_rgb":
@@ -89,7 +134,7 @@ def _checked(label: int, entry: Mapping[str, Any]) -> dict[str, Any]:
         if not good:
             raise InputError(
                 "CONFIG_BAD_VALUE",
-                f"metadata.json, medseg, segments, {label}, {key}: {value!r}; codes are [value, scheme, meaning] "
+                f"metadata.json, medseg, segments, {name}, {key}: {value!r}; codes are [value, scheme, meaning] "
                 f"under {', '.join(sorted(known - {'colour_rgb'}))}, colour_rgb three numbers from 0 to 255",
             )
     return {key: tuple(value) for key, value in entry.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medseg.errors import InputError
 
@@ -52,9 +52,20 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     except (RuntimeError, TypeError, AttributeError) as error:
         raise InputError(
             "WEIGHTS_MISMATCH",
-            f"{path} does not fit the network in the bundle's metadata: {str(error).splitlines()[-1].strip()}",
+            f"{path} does not fit the network in the bundle's metadata: {_difference(network, state, error)}; "
+            "give the weights that were trained with it, or train anew",
         ) from error
     return network.float().eval()
+
+
+def _difference(network: torch.nn.Module, state: Any, error: Exception) -> str:
+    """Return what differs; the number of labels, which the last tensor is as long as, in words of its own."""
+    ours = network.state_dict()
+    if isinstance(state, dict) and list(state) == list(ours):
+        found, needed = (list(getattr([*each.values()][-1], "shape", ()))[:1] for each in (state, ours))
+        if found and needed and found != needed:
+            return f"it is of {found[0]} labels, background included, and medseg, network, labels is {needed[0]}"
+    return str(error).splitlines()[-1].strip()
 
 
 def load_model(

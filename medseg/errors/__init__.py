@@ -1,6 +1,6 @@
 """What goes wrong: the errors a user can cause (`exceptions`), every code once (`problems`), words (`listing`)."""
 
-from medseg.errors.exceptions import CasesFailed, InputError, cause_of, causes_of, exit_cleanly
+from medseg.errors.exceptions import CasesFailed, InputError, cause_of, causes_of, exit_cleanly, unwrapped
 from medseg.errors.problems import remedy
 from medseg.errors.wording import PROBLEMS_SHOWN, some
 
@@ -13,4 +13,5 @@ __all__ = [
     "exit_cleanly",
     "remedy",
     "some",
+    "unwrapped",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 
@@ -49,6 +50,18 @@ def causes_of(error: BaseException | None) -> Iterator[BaseException]:
 def cause_of(error: BaseException | None) -> InputError | CasesFailed | None:
     """Return the error of ours that `error` is or was raised from; MONAI wraps what a config raises."""
     return next((cause for cause in causes_of(error) if isinstance(cause, (InputError, CasesFailed))), None)
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raise the error of ours alone where MONAI wrapped it; what holds none of ours is raised as it is."""
+    try:
+        yield
+    except Exception as error:
+        found = cause_of(error)
+        if found is None or found is error:
+            raise
+        raise found from None
 
 
 def exit_cleanly() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from medseg.bundle import open_config
-from medseg.errors import InputError
+from medseg.errors import InputError, unwrapped
 from medseg.prediction.case import Pipeline, infer, postprocess, preprocess
 from medseg.read import Selection, Volume, read_volume
 from medseg.write import check_volume
@@ -83,7 +83,8 @@ def _open(bundle: str, _: Sequence[tuple], overrides: str) -> Model:
     config = open_config(bundle, "inference", json.loads(overrides))
     parser = config.parser()
     names = ("preprocessing", "network", "inferer", "postprocessing")
-    pipeline = Pipeline(**{name: parser.get_parsed_content(name) for name in names})
+    with unwrapped():
+        pipeline = Pipeline(**{name: parser.get_parsed_content(name) for name in names})
     pipeline.network.eval()
     select = {key: parser.get_parsed_content(key) for key in ("series_uid", "description", "modality", "repair")}
     return Model(

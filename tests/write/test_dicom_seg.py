@@ -174,7 +174,7 @@ def test_segments_are_what_the_bundle_says(tmp_path):
     volume = read_volume(write_series(tmp_path / "in", pixels()))
     write_dicom_seg(tmp_path / "a.dcm", np.ones(volume.array.shape, np.uint8), volume, META)
     ds = pydicom.dcmread(tmp_path / "a.dcm")
-    for segment, (label, entry) in zip(ds.SegmentSequence, META.values["medseg"]["segments"].items(), strict=True):
+    for segment, (name, entry) in zip(ds.SegmentSequence, META.values["medseg"]["segments"].items(), strict=True):
         kind = segment.SegmentedPropertyTypeCodeSequence[0]
         for key, code in {
             "category": segment.SegmentedPropertyCategoryCodeSequence[0],
@@ -185,7 +185,7 @@ def test_segments_are_what_the_bundle_says(tmp_path):
             assert [code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning] == entry[key]
         lab = highdicom.color.CIELabColor.from_dicom_value(tuple(segment.RecommendedDisplayCIELabValue))
         np.testing.assert_allclose(lab.to_rgb(), entry["colour_rgb"], atol=1)
-        assert segment.SegmentLabel == {"1": "anterior", "2": "posterior"}[label]
+        assert segment.SegmentLabel == name
         algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
         assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == (
             META.values["name"],
@@ -226,10 +226,9 @@ def test_refusals(write, save, tmp_path):
             write(tmp_path / "a.dcm", labels, volume, META)
         assert caught.value.code == code
     for entry in ({"type": ["only", "two"]}, {"colour_rgb": [0, 0, 256]}, {"typ": ["1", "SCT", "x"]}):
+        metadata = Metadata({**META.values, "medseg": {"segments": {"anterior": entry}}})
         with pytest.raises(InputError, match="CONFIG_BAD_VALUE"):
-            write(
-                tmp_path / "a.dcm", good, series, Metadata({**META.values, "medseg": {"segments": {"1": entry}}})
-            )
+            write(tmp_path / "a.dcm", good, series, metadata)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.nii.gz"]
 
 
