@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,12 @@ def predict(
         overrides["weights"] = str(weights) if isinstance(weights, (str, Path)) else [*map(str, weights)]
     overrides["device"] = device
     if output is None:
-        from medseg.prediction import as_volume, open_model
+        from medseg.prediction import open_model
 
         model = open_model(bundle, **overrides)
         if isinstance(data, (list, tuple)):
-            return [model(as_volume(one, affine)) for one in data]
-        return model(as_volume(data, affine))
+            return [model(one, affine) for one in data]
+        return model(data, affine)
 
     from medseg.bundle import run_bundle
     from medseg.prediction import check_is_not_input, records_if_finished
@@ -104,7 +104,7 @@ def predict(
         check_is_not_input(data, output)
         overrides["dataset_dir"] = str(data)
     else:
-        overrides["cases"] = list(data)
+        overrides["cases"] = _cases(data)
     if formats is not None:
         overrides["formats"] = [formats] if isinstance(formats, str) else list(formats)
     overrides["output_dir"] = str(output)
@@ -112,6 +112,19 @@ def predict(
     if finished is not None:
         return [record.as_json() for record in finished]
     return run_bundle(bundle, "inference", **overrides)
+
+
+def _cases(data: Any) -> list[Any]:
+    cases = list(data) if isinstance(data, Iterable) else [data]
+    if not all(isinstance(case, Mapping) for case in cases):
+        from medseg.errors import InputError
+
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            "with an output folder a path is needed, or a list of cases {'id': …, 'image': path}; arrays and "
+            "volumes are predicted without one",
+        )
+    return cases
 
 
 def evaluate(

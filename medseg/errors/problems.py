@@ -223,7 +223,11 @@ CODES: dict[str, Problem] = {
     "IMAGE_CONSTANT": Problem(TOLERATED, "all voxels have the same value", "check that it is the right file"),
     "IMAGE_EMPTY": Problem(REFUSED, "an image without voxels", "export it again"),
     "IMAGE_NOT_FINITE": Problem(REFUSED, "NaN or infinite voxels", "replace them"),
-    "IMAGE_NOT_SCALAR": Problem(REFUSED, "colours, complex numbers or vectors", "convert to a scalar image"),
+    "IMAGE_NOT_SCALAR": Problem(
+        REFUSED,
+        "colours, complex numbers or vectors; in Python an array of truth values or objects too",
+        "convert to a scalar image",
+    ),
     "IMAGE_NO_SCALING": Problem(
         TOLERATED,
         "the scaling in the header is not a number; the voxels are read as stored",

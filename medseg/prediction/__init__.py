@@ -17,7 +17,7 @@ from medseg.prediction.resources import Resources
 
 if TYPE_CHECKING:
     from medseg.prediction.case import Pipeline
-    from medseg.prediction.model import as_volume, open_model
+    from medseg.prediction.model import open_model
     from medseg.prediction.run import fail_if_any, predict_cases
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Pipeline",
     "Record",
     "Resources",
-    "as_volume",
     "check_is_not_input",
     "fail_if_any",
     "open_model",
@@ -38,7 +37,7 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        **dict.fromkeys(("as_volume", "open_model"), "model"),
+        "open_model": "model",
         **dict.fromkeys(("fail_if_any", "predict_cases"), "run"),
         "Pipeline": "case",
     },

@@ -9,12 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from medseg.bundle import open_config
 from medseg.errors import InputError, unwrapped
 from medseg.prediction.case import Pipeline, infer, postprocess, preprocess
-from medseg.read import Selection, Volume, read_volume
+from medseg.read import Selection, Volume, checked, read_volume, volume_of_array
 from medseg.write import check_volume
 
 
@@ -39,15 +37,16 @@ class Model:
     budget_mib: float
     selection: Selection
 
-    def __call__(self, data: Volume | str | Path) -> Volume:
-        """Return the labels of a volume, or of the one at a path, as a volume on its grid.
+    def __call__(self, data: Any, affine: Any = None) -> Volume:
+        """Return the labels of a volume, an array with its affine, or the volume at a path, on its own grid.
 
         Raises
         ------
         InputError
-            The volume cannot be read, or the model cannot have it.
+            What is wrong with it, the same for a file, a `Volume` and an array; an array without an affine lies
+            nowhere, and has no size in mm (`GEOMETRY_BAD_AFFINE`).
         """
-        volume = data if isinstance(data, Volume) else read_volume(data, **self.selection.as_json())
+        volume = _as_volume(data, affine, self.selection)
         check_volume(volume, spatial_dims=self.spatial_dims, formats=("nifti",))
         prepared = preprocess(volume, self.pipeline.preprocessing)
         labels = postprocess(infer(prepared, self.pipeline, self.budget_mib), prepared, self.pipeline).labels
@@ -95,19 +94,14 @@ def _open(bundle: str, _: Sequence[tuple], overrides: str) -> Model:
     )
 
 
-def as_volume(data: Any, affine: Any) -> Volume | str | Path:
-    """Return an array with its affine as a volume; a volume or a path stays what it is.
-
-    Raises
-    ------
-    InputError
-        `GEOMETRY_BAD_AFFINE`: an array without an affine lies nowhere, and has no size in mm.
-    """
-    if isinstance(data, (Volume, str, Path)):
-        return data
+def _as_volume(data: Any, affine: Any, selection: Selection) -> Volume:
+    if isinstance(data, (str, Path)):
+        return read_volume(data, **selection.as_json())
+    if isinstance(data, Volume):
+        return checked(data)
     if affine is None:
         raise InputError(
             "GEOMETRY_BAD_AFFINE",
             "an array alone has no place and no spacing: give affine=, 4×4, voxel index to RAS+ mm",
         )
-    return Volume(np.asarray(data), np.asarray(affine, float))
+    return volume_of_array(data, affine)

@@ -9,6 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from medseg.lazy import lazy_names
+from medseg.read.arrays import checked, volume_of_array
 from medseg.read.dicom import walk
 from medseg.read.dicom_header import looks_like_dicom
 from medseg.read.dicom_values import quiet
@@ -30,6 +31,7 @@ __all__ = [
     "Selection",
     "StudyReader",
     "Volume",
+    "checked",
     "files_of",
     "is_nifti",
     "is_readable",
@@ -39,6 +41,7 @@ __all__ = [
     "read_study",
     "read_volume",
     "scan",
+    "volume_of_array",
     "walk",
 ]
 __getattr__ = lazy_names(__name__, dict.fromkeys(("LoadStudyd", "StudyReader"), "monai_reader"))

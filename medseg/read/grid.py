@@ -1,8 +1,9 @@
-"""Whether an affine spans a grid that a network can be trained on; for formats that store one as they like."""
+"""Whether a shape and an affine span a grid that a network can be trained on; for what may hold any."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -14,7 +15,26 @@ SHEAR_TOLERANCE_RAD = 1e-3  # how far the angle between two axes may be from 90Â
 DEPENDENT_VOLUME = 1e-6  # axes of length one that span less lie in one plane
 
 
-def check_axes(affine: np.ndarray, path: str | Path) -> None:
+def shape_3d(dims: Sequence[int], path: object) -> tuple[int, int, int]:
+    """Return a shape as one of three axes: a third of length one is added, further ones of length one are dropped.
+
+    Raises
+    ------
+    InputError
+        `IMAGE_EMPTY`, `GEOMETRY_NOT_3D`.
+    """
+    if prod(dims) == 0 or not dims:
+        raise InputError("IMAGE_EMPTY", f"{path} has shape {tuple(dims)} and so no voxel; export it again")
+    if len(dims) == 1 or prod(dims[3:]) != 1:
+        raise InputError(
+            "GEOMETRY_NOT_3D",
+            f"{path} has shape {tuple(dims)}; one 3D volume at a time: split it",
+        )
+    i, j, k = (*dims[:3], 1)[:3]
+    return i, j, k
+
+
+def check_axes(affine: np.ndarray, path: object) -> None:
     """Refuse an affine whose axes are not three, at right angles, of a length that voxels have.
 
     Parameters
@@ -47,5 +67,5 @@ def check_axes(affine: np.ndarray, path: str | Path) -> None:
         )
 
 
-def _bad(path: str | Path, found: str) -> InputError:
+def _bad(path: object, found: str) -> InputError:
     return InputError("GEOMETRY_BAD_AFFINE", f"{path}: {found}; export it again with a valid orientation")

@@ -7,7 +7,7 @@ Text in a header may name a patient: none of it reaches a message.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.read.grid import shape_3d
 from medseg.read.nifti_affine import affine_of
 
 HEADERS = {348: (nibabel.Nifti1Header, b"n+1\0"), 540: (nibabel.Nifti2Header, b"n+2\0")}
@@ -124,15 +125,7 @@ def _shape(header: Any, path: Path) -> tuple[int, int, int]:
     dims = [int(n) for n in header["dim"][1 : n_axes + 1]]
     if any(n < 0 for n in dims):
         raise _unreadable(path, f"its shape {tuple(dims)} has a negative axis")
-    if prod(dims) == 0 or not dims:
-        raise InputError("IMAGE_EMPTY", f"{path} has shape {tuple(dims)} and so no voxel; export it again")
-    if n_axes == 1 or prod(dims[3:]) != 1:
-        raise InputError(
-            "GEOMETRY_NOT_3D",
-            f"{path} has shape {tuple(dims)}; each file must hold one 3D volume: split it",
-        )
-    i, j, k = (*dims[:3], 1)[:3]
-    return i, j, k
+    return shape_3d(dims, path)
 
 
 def _unreadable(path: Path, found: str) -> InputError:

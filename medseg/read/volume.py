@@ -58,7 +58,13 @@ class Volume:
 
 
 def check_affine(affine: np.ndarray, name: object) -> None:
-    """Refuse an affine that places no voxel: not finite, or singular."""
+    """Refuse an affine that places no voxel: not 4×4 and affine, not finite, or singular."""
+    if affine.shape != (4, 4) or not np.allclose(affine[3], [0, 0, 0, 1]):
+        raise InputError(
+            "GEOMETRY_BAD_AFFINE",
+            f"{name}: its affine has shape {affine.shape}, or another last row than 0 0 0 1; 4×4 is needed, voxel "
+            "index to RAS+ mm",
+        )
     directions = affine[:3, :3]
     if not np.isfinite(affine).all() or abs(np.linalg.det(directions)) < 1e-9:
         raise InputError(

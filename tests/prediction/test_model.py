@@ -47,6 +47,25 @@ def test_what_lies_nowhere_or_is_mistyped_is_refused(weights):
     assert caught.value.code == "GEOMETRY_SINGLE_SLICE"
 
 
+def test_arrays_and_volumes_meet_the_checks_that_files_meet(weights, tmp_path, save):
+    """A NaN in an array was labelled in silence."""
+    how = {"weights": weights, "device": "cpu"}
+    broken = medseg.read_volume(CASE).array.astype(np.float32)
+    broken[3, 4, 5] = np.nan
+    constant = np.full((12, 12, 12), 5, np.int16)
+    for data, affine in [(broken, np.eye(4)), (medseg.read.Volume(broken, np.eye(4)), None)]:
+        with pytest.raises(medseg.InputError) as caught:
+            medseg.predict(BUNDLE, data, affine=affine, **how)
+        assert caught.value.code == "IMAGE_NOT_FINITE"
+    expected = medseg.predict(BUNDLE, save("constant.nii.gz", constant), **how)
+    found = medseg.predict(BUNDLE, constant, affine=np.eye(4), **how)
+    assert "IMAGE_CONSTANT" in found.codes
+    assert found.codes == expected.codes
+    for data in (constant, [constant], medseg.read.Volume(constant, np.eye(4))):
+        with pytest.raises(medseg.InputError, match="without one"):
+            medseg.predict(BUNDLE, data, tmp_path / "out", affine=np.eye(4), **how)
+
+
 def test_ensembles_and_mirroring_are_recorded_and_do_not_count_as_the_single_model(weights, tmp_path):
     other = tmp_path / "other.pt"
     torch.save({k: v + 0.01 for k, v in torch.load(weights, weights_only=True).items()}, other)
