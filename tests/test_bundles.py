@@ -9,7 +9,7 @@ import torch
 from make import ct_case, mr_case, write_nifti
 from monai.bundle import ConfigParser, verify_metadata, verify_net_in_out
 from monai.bundle.properties import InferProperties, TrainProperties
-from project import BUNDLES, ROOT, medseg, monai_bundle
+from project import BUNDLES, ROOT, SAMPLES, medseg, monai_bundle
 
 import medseg as package
 
@@ -95,6 +95,38 @@ def test_shipped_weights_are_a_small_plain_state_dict(name):
     assert path.stat().st_size <= 12e6
     state = torch.load(path, weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
+
+
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_shipped_weights_know_their_training_images(name, real_data):
+    """What is no hippocampus in MR was labelled in silence; no case of the data set raises the alarm."""
+    images = package.bundle.training_images(BUNDLES / name / "models/model.pt")
+    assert images.cases == 150
+    for case in package.cases.find_cases(real_data / "Task04_Hippocampus", labelled=True)[::4]:
+        assert package.read.compared(package.read_volume(case["image"]), images)[1] == []
+    crop = real_data / "dicom/mr_brain_study/hippocampus_crop"
+    assert package.read.compared(package.read_volume(crop), images)[1] == []
+    for stranger in ("ct/torso_3mm.nii.gz", "mr/torso_mr_3mm_crop.nii.gz", "dicom/mr_brain_study/t1"):
+        assert package.read.compared(package.read_volume(real_data / stranger), images)[1]
+
+
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
+def test_an_image_unlike_the_training_s_is_said_to_be(name, tmp_path, caplog):
+    """By predict to files and by the array API: a label map given as an image, a CT given to an MR model."""
+    how = {"device": "cpu"}
+    alike, label_map = SAMPLES / "mr/images/mr_00.nii.gz", SAMPLES / "mr/labels/mr_00.nii.gz"
+    (record,) = package.predict(BUNDLES / name, label_map, tmp_path / "a", **how)
+    assert (record["status"], record["codes"]) == ("done", ["INPUT_UNLIKE_TRAINING"])
+    assert {each["number"] for each in record["unlike_training"]} >= {"distinct_values"}
+    assert [line for line in caplog.messages if "INPUT_UNLIKE_TRAINING" in line and "distinct_values" in line]
+    (record,) = package.predict(BUNDLES / name, alike, tmp_path / "b", **how)
+    assert (record["codes"], record["unlike_training"]) == ([], [])
+
+    caplog.clear()
+    ct = package.read_volume(SAMPLES / "ct/images/ct_00.nii.gz")
+    assert "INPUT_UNLIKE_TRAINING" in package.predict(BUNDLES / name, ct.array, affine=ct.affine, **how).codes
+    assert any("INPUT_UNLIKE_TRAINING" in line for line in caplog.messages)
+    assert package.predict(BUNDLES / name, alike, **how).codes == ()
 
 
 @pytest.mark.parametrize("name", WITH_WEIGHTS)

@@ -8,7 +8,7 @@ from medseg.bundle.open import Config, NotPlain, open_config
 from medseg.bundle.overrides import is_expression
 from medseg.bundle.run import begin, config_sha256, given, root, run_bundle
 from medseg.bundle.segments import ANATOMICAL_STRUCTURE, Segment, label_colours, segments_of
-from medseg.bundle.weights import check_weights, load_model, load_weights
+from medseg.bundle.weights import check_weights, load_model, load_weights, training_images, with_training_images
 
 __all__ = [
     "ANATOMICAL_STRUCTURE",
@@ -29,4 +29,6 @@ __all__ = [
     "root",
     "run_bundle",
     "segments_of",
+    "training_images",
+    "with_training_images",
 ]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medseg.errors import InputError
+from medseg.read import TrainingImages
 
 if TYPE_CHECKING:
     import torch
+
+TRAINING_IMAGES = "medseg training images"  # no module of a network has spaces in its name
 
 
 def check_weights(path: str | Path) -> Path:
@@ -32,21 +36,15 @@ def check_weights(path: str | Path) -> Path:
 def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     """Fill `network` from a state dict or from a training checkpoint, and return it in evaluation mode.
 
-    Nothing but tensors is read from the file (``weights_only``). Half precision becomes float32.
+    Nothing but tensors and plain values is read from the file (``weights_only``). Half precision becomes float32.
 
     Raises
     ------
     InputError
         `WEIGHTS_MISSING`, `FILE_UNREADABLE` or `WEIGHTS_MISMATCH`.
     """
-    import torch
-
     path = check_weights(path)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what the broken bytes led it to
-        raise InputError("FILE_UNREADABLE", f"{path} holds no tensors ({type(error).__name__})") from error
-    state = state.get("network", state) if isinstance(state, dict) else state
+    state = _state_in(path)
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -66,6 +64,49 @@ def _difference(network: torch.nn.Module, state: Any, error: Exception) -> str:
         if found and needed and found != needed:
             return f"it is of {found[0]} labels, background included, and medseg, network, labels is {needed[0]}"
     return str(error).splitlines()[-1].strip()
+
+
+def training_images(weights: str | Path | Sequence[str | Path]) -> TrainingImages | None:
+    """Return what the images were like that weights were trained on; of several the range of all.
+
+    It lies in the file beside the tensors, where a state dict keeps what is no tensor (``_metadata``): so it goes
+    where the weights go, and whoever reads a plain state dict does not notice.
+
+    Returns
+    -------
+    TrainingImages or None
+        None where a file does not say.
+
+    Raises
+    ------
+    InputError
+        `WEIGHTS_MISSING`, `FILE_UNREADABLE`.
+    """
+    paths = [weights] if isinstance(weights, (str, Path)) else list(weights)
+    joined = None
+    for n, path in enumerate(paths):
+        held = getattr(_state_in(check_weights(path)), "_metadata", {})
+        found = TrainingImages.from_json(held.get(TRAINING_IMAGES))
+        joined = found if n == 0 else joined and found and joined.joined(found)
+    return joined
+
+
+def with_training_images(state: OrderedDict[str, Any], images: TrainingImages) -> OrderedDict[str, Any]:
+    """Return a network's state dict with what its training images are like, for `training_images` to find."""
+    marked = OrderedDict(state)
+    marked._metadata = {**getattr(state, "_metadata", {}), TRAINING_IMAGES: images.as_json()}  # type: ignore
+    return marked
+
+
+def _state_in(path: Path) -> Any:
+    """Return the state dict in a file of one or of a training checkpoint; it may hold tensors and plain values."""
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what the broken bytes led it to
+        raise InputError("FILE_UNREADABLE", f"{path} holds no tensors ({type(error).__name__})") from error
+    return state.get("network", state) if isinstance(state, dict) else state
 
 
 def load_model(

@@ -15,7 +15,7 @@ from rich.console import Console
 from medseg.cli import options, tables
 from medseg.cli.arguments import parse_overrides, parse_tolerances
 from medseg.cli.logs import case_log
-from medseg.errors import CasesFailed, InputError
+from medseg.errors import CasesFailed, InputError, some
 
 app = typer.Typer(
     add_completion=False,
@@ -78,15 +78,28 @@ def predict(
     start_s = time.monotonic()
     with case_log(log):
         records = _predict_or_exit(bundle, input, output, device=device, **overrides)
-    failed = [record for record in records if record["status"] == "failed"]
-    for record in failed:
-        out.print(tables.printable(f"failed {record['case']}: {record['codes'][0]}: {record['message']}"))
+    failed = _print_cases(records)
     if len(records) > 1:
         out.print(tables.batch_table(records, before, time.monotonic() - start_s))
         out.print(f"manifest: {output / 'manifest.jsonl'}")
     out.print(f"{len(records) - len(failed)} of {len(records)} cases done, in {output}")
     if failed:
         raise typer.Exit(CasesFailed.exit_status)
+
+
+def _print_cases(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Print which cases failed and which are unlike the training images; return those that failed."""
+    from medseg.read import UNLIKE_TRAINING
+
+    failed = [record for record in records if record["status"] == "failed"]
+    for record in failed:
+        out.print(tables.printable(f"failed {record['case']}: {record['codes'][0]}: {record['message']}"))
+    unlike = [record["case"] for record in records if UNLIKE_TRAINING in record["codes"]]
+    if unlike:
+        out.print(
+            tables.printable(f"unlike the training images ({UNLIKE_TRAINING}, see the manifest): {some(unlike)}")
+        )
+    return failed
 
 
 def _predict_or_exit(bundle: Path, input: Path, output: Path, **settings: Any) -> list[dict[str, Any]]:

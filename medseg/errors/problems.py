@@ -233,6 +233,12 @@ CODES: dict[str, Problem] = {
         "the scaling in the header is not a number; the voxels are read as stored",
         "check that values are in the units you expect",
     ),
+    "INPUT_UNLIKE_TRAINING": Problem(
+        TOLERATED,
+        "the image is far from all that the weights were trained on: another modality, a label map, other units, "
+        "another part of the body; its labels may mean nothing",
+        "`unlike_training` in the manifest says in which number; check that image and bundle belong together",
+    ),
     "LABEL_NOT_INTEGER": Problem(REFUSED, "a label map with fractions", "it was interpolated: export it again"),
     "LABEL_UNKNOWN_ID": Problem(
         REFUSED,

@@ -13,7 +13,7 @@ import numpy as np
 from medseg.cases import Case
 from medseg.prediction.inputs import InputState, read_unchanged
 from medseg.prediction.record import Record, attempt, begun
-from medseg.read import Selection, Volume, read_volume
+from medseg.read import Selection, TrainingImages, Volume, compared, read_volume
 from medseg.write import check_volume
 
 if TYPE_CHECKING:  # processes that only read import no more than they need
@@ -39,12 +39,15 @@ class Pipeline:
         the whole tensor of scores.
     postprocessing
         From scores to a label map on the grid that the image was read with.
+    training_images
+        What the network was trained on; None where that is not known.
     """
 
     preprocessing: Compose
     network: torch.nn.Module
     inferer: Inferer
     postprocessing: Compose
+    training_images: TrainingImages | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,15 @@ class Reading:
         Of the model, and of the results: a volume that they cannot have is refused right after it is read.
     preprocessing
         None where it cannot be sent to a process: it is done later, by the one that segments.
+    training_images
+        Of the pipeline.
     """
 
     selection: Selection
     spatial_dims: int
     formats: Sequence[str]
     preprocessing: Compose | None
+    training_images: TrainingImages | None = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +116,8 @@ def read_and_preprocess(case: Case, reading: Reading) -> tuple[Record, Prepared 
     record, found = attempt(begun(case), "read", read_case, case, reading)
     if found is None:
         return record, None
-    volume, state = found
-    record = replace(record, input=state)
+    volume, state, unlike_training = found
+    record = replace(record, input=state, facts={"unlike_training": unlike_training})
     if reading.preprocessing is None:
         return record, Prepared(volume, None)
     record, data = attempt(record, "preprocess", preprocess, volume, reading.preprocessing)
@@ -133,8 +139,8 @@ def segment(
     return attempt(record, "postprocess", postprocess, scored, data, pipeline)
 
 
-def read_case(case: Case, reading: Reading) -> tuple[Volume, InputState]:
-    """Read a case's volume and what its input is, and refuse one that the model or a format cannot have.
+def read_case(case: Case, reading: Reading) -> tuple[Volume, InputState, list[dict[str, Any]] | None]:
+    """Read a case's volume, refuse one that the model or a format cannot have, and compare it with the training's.
 
     Raises
     ------
@@ -146,7 +152,8 @@ def read_case(case: Case, reading: Reading) -> tuple[Volume, InputState]:
     read = partial(retry_if_out_of_memory, read_volume, case["image"], **reading.selection.as_json())
     volume, state = read_unchanged(case["image"], read)
     check_volume(volume, spatial_dims=reading.spatial_dims, formats=reading.formats)
-    return volume, state
+    volume, unlike_training = compared(volume, reading.training_images)
+    return volume, state, unlike_training
 
 
 def preprocess(volume: Volume, preprocessing: Compose) -> Mapping[Any, Any]:

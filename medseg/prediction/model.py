@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,8 +13,19 @@ from typing import Any
 from medseg.bundle import open_config
 from medseg.errors import InputError, unwrapped
 from medseg.prediction.case import Pipeline, infer, postprocess, preprocess
-from medseg.read import Selection, Volume, checked, read_volume, volume_of_array
+from medseg.read import (
+    UNLIKE_TRAINING,
+    Selection,
+    Volume,
+    checked,
+    compared,
+    in_words,
+    read_volume,
+    volume_of_array,
+)
 from medseg.write import check_volume
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,9 @@ class Model:
             What is wrong with it, the same for a file, a `Volume` and an array; an array without an affine lies
             nowhere, and has no size in mm (`GEOMETRY_BAD_AFFINE`).
         """
-        volume = _as_volume(data, affine, self.selection)
+        volume, far = compared(_as_volume(data, affine, self.selection), self.pipeline.training_images)
+        if far:
+            log.warning("%s: %s", UNLIKE_TRAINING, in_words(far))
         check_volume(volume, spatial_dims=self.spatial_dims, formats=("nifti",))
         prepared = preprocess(volume, self.pipeline.preprocessing)
         labels = postprocess(infer(prepared, self.pipeline, self.budget_mib), prepared, self.pipeline).labels
@@ -81,7 +95,8 @@ def open_model(bundle: str | Path, **overrides: Any) -> Model:
 def _open(bundle: str, _: Sequence[tuple], overrides: str) -> Model:
     config = open_config(bundle, "inference", json.loads(overrides))
     parser = config.parser()
-    names = ("preprocessing", "network", "inferer", "postprocessing")
+    names = ["preprocessing", "network", "inferer", "postprocessing"]
+    names += ["training_images"] if "training_images" in config.values else []  # not in bundles of before
     with unwrapped():
         pipeline = Pipeline(**{name: parser.get_parsed_content(name) for name in names})
     pipeline.network.eval()

@@ -26,7 +26,7 @@ from medseg.prediction.outputs import any_result, check_outputs, keep_changed
 from medseg.prediction.record import Record, attempt, log_case
 from medseg.prediction.resources import Resources
 from medseg.prediction.shards import share
-from medseg.read import Selection
+from medseg.read import UNLIKE_TRAINING, Selection, in_words
 from medseg.write import Output, OutputFormats, write_results
 
 if TYPE_CHECKING:
@@ -136,7 +136,8 @@ def _predict(
 
     formats = folder.formats.names
     spatial_dims = folder.origin.metadata.spatial_dims
-    reading = Reading(folder.selection, spatial_dims, formats, pipelines[0].preprocessing)
+    first = pipelines[0]
+    reading = Reading(folder.selection, spatial_dims, formats, first.preprocessing, first.training_images)
     segments = [segmenter(each, resources.budget_mib, "probabilities" in formats) for each in pipelines]
     source = _source(folder.claims.take(left), reading, resources)
     with batch.stopped_by_sigterm(), closing(source):
@@ -217,8 +218,10 @@ def _written(folder: _Folder, found: tuple[Record, Labelled | None], prepared: P
         return after
     outputs, kept = written
     codes = (*prepared.volume.codes, *labelled.codes, *kept)
+    if UNLIKE_TRAINING in codes:
+        log.warning("%s: %s: %s", record.case, UNLIKE_TRAINING, in_words(record.facts["unlike_training"]))
     repair = {"repair": prepared.volume.repair.facts} if prepared.volume.repair else {}
-    facts = {**(labelled.facts or {}), **repair}
+    facts = {**record.facts, **(labelled.facts or {}), **repair}
     return replace(after, status="done", codes=codes, outputs=outputs, facts=facts)
 
 

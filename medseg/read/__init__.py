@@ -13,6 +13,7 @@ from medseg.read.arrays import checked, volume_of_array
 from medseg.read.dicom import walk
 from medseg.read.dicom_header import looks_like_dicom
 from medseg.read.dicom_values import quiet
+from medseg.read.fingerprint import UNLIKE_TRAINING, TrainingImages, compared, fingerprint, in_words
 from medseg.read.formats import is_readable
 from medseg.read.nifti import is_nifti, read_nifti
 from medseg.read.repair import REPAIRS, Repair
@@ -25,14 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "REPAIRS",
+    "UNLIKE_TRAINING",
     "Finding",
     "LoadStudyd",
     "Repair",
     "Selection",
     "StudyReader",
+    "TrainingImages",
     "Volume",
     "checked",
+    "compared",
     "files_of",
+    "fingerprint",
+    "in_words",
     "is_nifti",
     "is_readable",
     "looks_like_dicom",

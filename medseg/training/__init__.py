@@ -3,6 +3,7 @@
 from medseg.training.augment import augmentation
 from medseg.training.checkpoints import Checkpoints, RunState
 from medseg.training.datasets import AugmentedDataset, EpochSampler
+from medseg.training.images import describe_images
 from medseg.training.log import TrainingLog
 from medseg.training.outputs import check_output
 from medseg.training.run import train
@@ -20,6 +21,7 @@ __all__ = [
     "WeightAverage",
     "augmentation",
     "check_output",
+    "describe_images",
     "open_run",
     "train",
 ]

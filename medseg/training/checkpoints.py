@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from medseg.bundle import with_training_images
 from medseg.files import write_torch
+from medseg.read import TrainingImages
 from medseg.training.datasets import EpochSampler, derived_seed
 from medseg.training.schedule import Schedule
 from medseg.training.weight_average import WeightAverage
@@ -49,7 +51,8 @@ class Checkpoints:
     """Validate every `interval` epochs and at the end; keep ``best.pt`` and ``last.pt``; resume from that.
 
     What is validated is the running mean of the weights. ``best.pt`` is its state dict at the best validation
-    Dice; ``last.pt`` is all that a run needs to go on: a resumed run takes the steps of the unbroken one.
+    Dice; ``last.pt`` is all that a run needs to go on: a resumed run takes the steps of the unbroken one. Both
+    hold what the training images are like (`images`), for `medseg.bundle.training_images`.
     """
 
     def __init__(
@@ -60,11 +63,12 @@ class Checkpoints:
         sampler: EpochSampler,
         evaluator: Engine,
         interval: int,
+        images: TrainingImages | None = None,
         resume: bool = True,
     ) -> None:
         self.models = Path(output_dir) / "models"
         self.state, self.sampler, self.evaluator = state, sampler, evaluator
-        self.interval, self.resume = interval, resume
+        self.interval, self.images, self.resume = interval, images, resume
         self.best: dict[str, Any] = {"epoch": 0, KEY_METRIC: -1.0}
         self.validated_at = 0
 
@@ -104,8 +108,10 @@ class Checkpoints:
         self.state.schedule.validated(metrics[KEY_METRIC])
         if metrics[KEY_METRIC] > self.best[KEY_METRIC]:
             self.best = {"epoch": epoch, **metrics}
-            write_torch(self.models / "best.pt", self.state.average.network.state_dict())
-        write_torch(
-            self.models / "last.pt",
-            {**self.state.state_dict(), "best": self.best, "epoch": epoch},
-        )
+            write_torch(self.models / "best.pt", self._described(self.state.average.network.state_dict()))
+        state = self.state.state_dict()
+        state["network"] = self._described(state["network"])
+        write_torch(self.models / "last.pt", {**state, "best": self.best, "epoch": epoch})
+
+    def _described(self, state: Any) -> Any:
+        return state if self.images is None else with_training_images(state, self.images)

@@ -7,8 +7,11 @@ import torch
 from project import BUNDLES, SAMPLES
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from medseg import InputError, train
+from medseg import InputError, predict, train
+from medseg.bundle import training_images
 from medseg.bundle.weights import load_weights
+from medseg.cases import choose_cases, find_cases
+from medseg.training import describe_images
 from medseg.training.run_record import open_run
 
 TINY = {
@@ -110,6 +113,26 @@ def test_a_finished_run_has_nothing_left_to_do_and_a_changed_one_is_refused(tmp_
         train(bundle, SAMPLES / "mr", output_dir=output, max_epochs=2, learning_rate=0.5, **TINY)
     best = torch.load(tmp_path / "a/models/best.pt", weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in best.values())
+
+
+def test_weights_hold_what_the_training_images_are_like(tmp_path):
+    """So that another image is told from them, wherever the file is copied to."""
+    bundle = BUNDLES / "hippocampus_mr_unet3d"
+    train(bundle, SAMPLES / "mr", output_dir=str(tmp_path / "run"), max_epochs=1, **TINY)
+    split = json.loads((tmp_path / "run/split.json").read_text())
+    cases = choose_cases(find_cases(SAMPLES / "mr", labelled=True), split, "training")
+    expected = describe_images(cases, {"kind": "mr"})
+    assert expected.cases == len(split["training"]) == 14
+    for name in ("best.pt", "last.pt"):
+        assert training_images(tmp_path / "run/models" / name) == expected
+    plain = tmp_path / "plain.pt"
+    torch.save(dict(torch.load(tmp_path / "run/models/best.pt", weights_only=True)), plain)
+    assert training_images(plain) is None
+    assert training_images([tmp_path / "run/models/best.pt", plain]) is None
+    assert training_images([tmp_path / "run/models/best.pt"] * 2).ranges == expected.ranges
+    features = {"_meta_#medseg#network#features": [4, 8], "device": "cpu"}
+    (record,) = predict(bundle, cases[0]["image"], tmp_path / "out", weights=plain, **features)
+    assert record["unlike_training"] is None  # nothing to compare with, and the record says so
 
 
 def test_a_time_budget_ends_the_run_with_a_validated_checkpoint(tmp_path):
