@@ -2,7 +2,7 @@
 
 A study flows through the rooms from the top of this list to the bottom; a room's ``__init__`` says what is in it::
 
-    cli          the commands and the tables they print; `api` holds their twins in Python
+    cli          the commands and the tables they print (`__main__`: ``python -m medseg``); `api` holds their twins
     bundle       a bundle's jobs opened, its overrides checked, metadata, labels' codes and colours, weights
     cases        the cases of a data set: found, split, checked; label maps; public data sets
     read         NIfTI, DICOM and others to an array and its RAS+ affine, or a refusal by name

@@ -16,7 +16,7 @@ def train(bundle: str | Path, data: str | Path, **overrides: Any) -> dict[str, A
     Parameters
     ----------
     bundle
-        The bundle's folder.
+        The bundle's folder, or the name of one that ships with medseg, such as ``"hippocampus_mr_unet3d"``.
     data
         A data-set folder, see `medseg.cases.find_cases`.
     overrides
@@ -50,7 +50,7 @@ def predict(
     Parameters
     ----------
     bundle
-        The bundle's folder.
+        The bundle's folder, or the name of one that ships with medseg, such as ``"hippocampus_mr_unet3d"``.
     data
         A file or folder, see `medseg.cases.find_cases`, or a list of cases ``{"id": ..., "image": ...}``. Without
         `output`: a path to one volume, a `Volume`, an array (I, J, K), or a list of those.
@@ -155,7 +155,7 @@ def evaluate(
     output
         Folder to write to: a new one, or one that was evaluated into.
     bundle
-        Gives the labels their names, and refuses others.
+        Gives the labels their names, and refuses others; a folder or a name.
     compare_with
         A second model's predictions. The cases that both predict are compared, in pairs.
     metrics

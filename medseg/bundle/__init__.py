@@ -3,6 +3,7 @@
 Labels have their names, SNOMED CT codes and colours from a bundle's metadata (`segments`).
 """
 
+from medseg.bundle.find import bundle_folder, shipped_bundles
 from medseg.bundle.metadata import Metadata, read_metadata
 from medseg.bundle.open import Config, NotPlain, open_config
 from medseg.bundle.overrides import is_expression
@@ -17,6 +18,7 @@ __all__ = [
     "NotPlain",
     "Segment",
     "begin",
+    "bundle_folder",
     "check_weights",
     "config_sha256",
     "given",
@@ -29,6 +31,7 @@ __all__ = [
     "root",
     "run_bundle",
     "segments_of",
+    "shipped_bundles",
     "training_images",
     "with_training_images",
 ]

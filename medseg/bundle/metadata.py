@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg.bundle.find import bundle_folder
 from medseg.errors import InputError
 
 META = "_meta_"  # MONAI's name for the metadata in a config
@@ -61,14 +62,14 @@ class Metadata:
 
 
 def read_metadata(bundle: str | Path) -> Metadata:
-    """Return a bundle's metadata.
+    """Return the metadata of a bundle, see `bundle_folder`.
 
     Raises
     ------
     InputError
         `BUNDLE_MISSING`: no readable ``configs/metadata.json``.
     """
-    path = Path(bundle) / "configs" / "metadata.json"
+    path = bundle_folder(bundle) / "configs" / "metadata.json"
     try:
         return Metadata(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medseg.bundle.find import bundle_folder
 from medseg.bundle.metadata import META, Metadata, read_metadata
 from medseg.bundle.overrides import apply_overrides, follow, is_expression
 from medseg.bundle.segments import check_labels
@@ -87,7 +88,7 @@ def open_config(bundle: str | Path, job: str, overrides: Mapping[str, Any] | Non
     Parameters
     ----------
     bundle
-        The bundle's folder.
+        The bundle's folder, or its name, see `bundle_folder`.
     job
         ``"training"``, ``"inference"`` or ``"evaluating"``.
     overrides
@@ -99,7 +100,7 @@ def open_config(bundle: str | Path, job: str, overrides: Mapping[str, Any] | Non
         `BUNDLE_MISSING`; `CONFIG_UNKNOWN_KEY`, `CONFIG_BAD_VALUE`: an override that the config cannot take;
         `CONFIG_BAD_VALUE` as `check_labels`.
     """
-    file = Path(bundle).expanduser().resolve() / "configs" / f"{CONFIG_OF[job]}.json"
+    file = bundle_folder(bundle).resolve() / "configs" / f"{CONFIG_OF[job]}.json"
     if not file.is_file():
         raise InputError("BUNDLE_MISSING", f"{bundle} is no bundle that does {job}: it has no configs/{file.name}")
     return open_files([file], overrides or {})

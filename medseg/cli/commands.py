@@ -30,6 +30,15 @@ out = Console(markup=False, soft_wrap=True)
 FOR_TORCH = {"OMP_WAIT_POLICY": "PASSIVE", "THP_MEM_ALLOC_ENABLE": "1"}
 
 
+@app.callback(invoke_without_command=True)
+def medseg(version: options.Version = False) -> None:
+    if version:
+        from importlib import metadata
+
+        out.print(f"medseg {metadata.version('medseg')}")
+        raise typer.Exit
+
+
 @app.command()
 def train(bundle: options.BundleDir, data: options.Data, overrides: options.Overrides = None) -> None:
     """Train a bundle: medseg train BUNDLE --data DATASET max_minutes=15 output_dir=runs/a."""

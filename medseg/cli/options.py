@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-BundleDir = Annotated[Path, typer.Argument(help="The bundle's folder.", show_default=False)]
+Version = Annotated[bool, typer.Option("--version", help="Print medseg's version.", is_eager=True)]
+
+BundleDir = Annotated[
+    Path,
+    typer.Argument(
+        help="The bundle's folder, or the name of one that ships with medseg: hippocampus_mr_unet3d, "
+        "hippocampus_mr_unet2d, spleen_ct_unet3d (no weights).",
+        show_default=False,
+    ),
+]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Config values to change.")]
 Data = Annotated[Path, typer.Option(help="Labelled data set: MSD folder, or images/ and labels/.")]
 
@@ -67,7 +76,7 @@ Folders = Annotated[
         show_default=False,
     ),
 ]
-LabelsOf = Annotated[Path | None, typer.Option(help="A bundle that gives the labels their names.")]
+LabelsOf = Annotated[Path | None, typer.Option(help="A bundle, folder or name, that names the labels.")]
 Metric = Annotated[
     list[str] | None,
     typer.Option(

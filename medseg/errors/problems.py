@@ -22,8 +22,8 @@ REFUSED, SKIPPED, TOLERATED = "refused", "skipped", "tolerated"
 CODES: dict[str, Problem] = {
     "BUNDLE_MISSING": Problem(
         REFUSED,
-        "the folder has no config for the job, or no readable `metadata.json`",
-        "give the bundle's folder, the one with `configs/`",
+        "the folder has no config for the job, or no readable `metadata.json`; or there is no such folder or name",
+        "give the bundle's folder, the one with `configs/`, or the name of one that ships with medseg",
     ),
     "CASES_BAD_ID": Problem(
         REFUSED,

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from medseg.bundle import read_metadata
+from medseg.bundle import bundle_folder, read_metadata
 from medseg.files import sha256_of
 from medseg.prediction import Record, read_newest
 
@@ -21,12 +21,13 @@ def versions(metrics: Sequence[str]) -> dict[str, str]:
 
 def bundle_facts(bundle: str | Path) -> dict[str, Any]:
     """Return a bundle's name, version and hashes, as a manifest records them; its weights' where it has some."""
-    metadata, weights = read_metadata(bundle), Path(bundle) / "models" / "model.pt"
+    folder = bundle_folder(bundle)
+    metadata, weights = read_metadata(folder), folder / "models" / "model.pt"
     return {
         "name": metadata.name,
         "version": metadata.version,
         "weights_sha256": sha256_of(weights) if weights.is_file() else None,
-        "metadata_sha256": sha256_of(Path(bundle) / "configs" / "metadata.json"),
+        "metadata_sha256": sha256_of(folder / "configs" / "metadata.json"),
     }
 
 
@@ -45,7 +46,7 @@ def made_by(
     hashes
         The sha256 of each.
     bundle
-        The folder of a bundle, as the user named it.
+        A bundle, as the user named it.
 
     Returns
     -------

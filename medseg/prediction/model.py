@@ -80,15 +80,15 @@ def open_model(bundle: str | Path, **overrides: Any) -> Model:
     InputError
         `BUNDLE_MISSING`, `CONFIG_UNKNOWN_KEY`, `CONFIG_BAD_VALUE`, `WEIGHTS_MISSING`, `WEIGHTS_MISMATCH`.
     """
-    file = open_config(bundle, "inference", overrides).file
-    given = overrides.get("weights", file.parent.parent / "models" / "model.pt")
+    config = open_config(bundle, "inference", overrides)
+    given = overrides.get("weights", config.root / "models" / "model.pt")
     weights = [Path(path) for path in ([given] if isinstance(given, (str, Path)) else given)]
     stamps = tuple(
         (str(path), path.stat().st_mtime_ns, path.stat().st_size)
-        for path in (file, file.with_name("metadata.json"), *weights)
+        for path in (config.file, config.file.with_name("metadata.json"), *weights)
         if path.is_file()
     )
-    return _open(str(bundle), stamps, json.dumps(overrides, sort_keys=True, default=str))
+    return _open(str(config.root), stamps, json.dumps(overrides, sort_keys=True, default=str))
 
 
 @lru_cache(maxsize=2)

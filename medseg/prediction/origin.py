@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medseg.bundle import Metadata, check_weights, read_metadata
+from medseg.bundle import Metadata, bundle_folder, check_weights, read_metadata
 from medseg.files import sha256_of
 
 
@@ -71,11 +71,12 @@ def origin_of(
     """
     paths = [Path(path) for path in ([weights] if isinstance(weights, (str, Path)) else weights)]
     hashes = tuple(sha256_of(check_weights(path)) for path in paths)
-    own = Path(bundle) / "models" / "model.pt"
+    folder = bundle_folder(bundle)
+    own = folder / "models" / "model.pt"
     is_own = len(paths) == 1 and own.is_file() and (own.samefile(paths[0]) or hashes[0] == sha256_of(own))
     return Origin(
-        metadata=read_metadata(bundle),
-        metadata_sha256=sha256_of(Path(bundle) / "configs" / "metadata.json"),
+        metadata=read_metadata(folder),
+        metadata_sha256=sha256_of(folder / "configs" / "metadata.json"),
         weights_sha256=hashes,
         config_sha256=config_sha256,
         mirror_axes=tuple(mirror_axes),
