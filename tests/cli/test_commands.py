@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -28,6 +29,24 @@ def test_help_comes_without_the_heavy_imports():
     run("-c", "import sys, medseg.cli; assert not {'torch', 'monai', 'numpy'} & set(sys.modules)")
     shown = command("--help").stdout
     assert all(name in shown for name in ("train", "predict", "evaluate"))
+
+
+def test_the_version_is_said_in_every_way():
+    expected = f"medseg {version('medseg')}\n"
+    assert command("--version").stdout == expected
+    assert run("-m", "medseg", "--version").stdout == expected
+
+
+def test_predict_says_which_images_are_unlike_those_trained_on(tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(SAMPLES / "mr/images/mr_00.nii.gz", tmp_path / "in/alike.nii.gz")
+    shutil.copy(SAMPLES / "mr/labels/mr_00.nii.gz", tmp_path / "in/stranger.nii.gz")
+    for _ in range(2):  # and when all is done already
+        done = command("predict", BUNDLE, tmp_path / "in", tmp_path / "out", "--device", "cpu")
+        assert done.exit_code == 0
+        (line,) = [line for line in done.stdout.splitlines() if "INPUT_UNLIKE_TRAINING" in line]
+        assert "stranger" in line
+        assert "alike" not in line.split(":")[-1]
 
 
 def test_overrides_are_literals_where_they_read_as_one():
