@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,12 +54,22 @@ class Confidence:
         self.first = 0
 
     def facts(self) -> dict[str, dict[str, float]]:
-        """Return ``{label: {"mean_probability", "mean_entropy_nats"}}`` of the labels that were found."""
-        return {
-            str(label): {"mean_probability": round(p / n, 4), "mean_entropy_nats": round(entropy / n, 4)}
-            for label, (n, p, entropy) in enumerate(self.sums.tolist())
-            if n > 0
-        }
+        """Return ``{label: {"voxels", "mean_probability", "mean_entropy_nats"}}`` of every label but background.
+
+        A label without a voxel has no means. It gets those of the greatest doubt, a probability of 0 and the
+        entropy of equally probable labels, so that it comes first wherever cases are sorted by doubt.
+        """
+        most_nats = math.log(max(len(self.sums), 1))
+        facts = {}
+        for label, (n, p, entropy) in enumerate(self.sums.tolist()):
+            probability, nats = (p / n, entropy / n) if n else (0.0, most_nats)
+            facts[str(label)] = {
+                "voxels": int(n),
+                "mean_probability": round(probability, 4),
+                "mean_entropy_nats": round(nats, 4),
+            }
+        facts.pop("0", None)
+        return facts
 
     def _keep(self, scores: torch.Tensor, offset: Sequence[int]) -> None:
         at = list(offset)

@@ -200,8 +200,9 @@ def postprocess(scored: Segmentation | torch.Tensor, data: Mapping[Any, Any], pi
     if isinstance(scored, torch.Tensor):
         return Labelled(pipeline.postprocessing({**data, PRED: scored})[PRED][0].numpy())
     confidence = scored.confidence.facts()
-    for label, count in retry_if_out_of_memory(count_components, scored.labels).items():
-        confidence.setdefault(str(label), {})["components"] = count
+    counts = retry_if_out_of_memory(count_components, scored.labels)
+    for label, of_label in confidence.items():
+        of_label["components"] = counts.get(int(label), 0)
     changed: Any = {**data, PRED: torch.from_numpy(scored.labels)[None]}
     for transform in pipeline.postprocessing.transforms[1:]:  # the first is done
         changed = retry_if_out_of_memory(transform, changed)

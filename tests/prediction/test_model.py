@@ -1,5 +1,6 @@
 """A model that stays in memory gives arrays the labels that files get."""
 
+import math
 import shutil
 
 import numpy as np
@@ -92,5 +93,23 @@ def test_the_record_says_how_sure_and_how_much_memory(weights, tmp_path):
         assert 0 < facts["mean_probability"] <= 1
         assert facts["mean_entropy_nats"] >= 0
         assert facts["components"] >= 1
+        assert facts["voxels"] >= facts["components"]
     (record,) = medseg.predict(BUNDLE, CASE, tmp_path / "b", weights=weights, device="cpu", budget_mib=10)
     assert record["codes"] == ["MEMORY_TOO_SMALL"]
+
+
+def test_a_label_that_was_missed_is_recorded_as_the_most_doubtful(weights, tmp_path):
+    state = torch.load(weights, weights_only=True)
+    bias = next(name for name in reversed(state) if name.endswith("bias"))
+    state[bias] = torch.tensor([0.0, 0.0, -1e4])  # label 2 is nowhere the best
+    torch.save(state, tmp_path / "misses.pt")
+    (found,) = medseg.predict(BUNDLE, CASE, tmp_path / "found", weights=weights, device="cpu")
+    (missed,) = medseg.predict(BUNDLE, CASE, tmp_path / "out", weights=tmp_path / "misses.pt", device="cpu")
+    assert missed["confidence"]["2"] == {
+        "voxels": 0,
+        "mean_probability": 0.0,
+        "mean_entropy_nats": round(math.log(3), 4),
+        "components": 0,
+    }
+    others = [*found["confidence"].values(), missed["confidence"]["1"]]
+    assert all(facts["mean_probability"] > 0 and facts["mean_entropy_nats"] < math.log(3) for facts in others)
