@@ -41,7 +41,7 @@ class SegmentationMetric(CumulativeIterationMetric):
     metrics
         Names from `medseg.metrics.METRICS`, all but ``ece``; ``dice`` is added where it is not among them.
     largest_component
-        Labels of which only the largest connected part of the prediction is kept, as postprocessing does.
+        Labels of which only the largest connected component of the prediction is kept, as postprocessing does.
     settings
         ``hd95``, ``tolerance_mm``, ``beta``, ``boundary_width_mm`` of `medseg.metrics.compare`.
 

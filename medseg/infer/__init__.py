@@ -1,14 +1,15 @@
 """A network over an image: sliding windows, blending, bfloat16, memory, and labels on the image's own grid."""
 
-from medseg.infer.components import count_components, keep_largest_component
+from medseg.infer.components import find_components, keep_largest_component
 from medseg.infer.device import channels_last, choose_device, fast_dtype
 from medseg.infer.inferers import SimpleInferer, SlidingWindowInferer, window_inferer
 from medseg.infer.native import native_labels
 from medseg.infer.out_of_memory import retry_if_out_of_memory
-from medseg.infer.postprocess import LargestComponentd, ToNativeLabelsd, to_native_labels
+from medseg.infer.postprocess import COMPONENTS, LargestComponentd, ToNativeLabelsd, to_native_labels
 from medseg.infer.segmentation import Segmentation, label_image
 
 __all__ = [
+    "COMPONENTS",
     "LargestComponentd",
     "Segmentation",
     "SimpleInferer",
@@ -16,8 +17,8 @@ __all__ = [
     "ToNativeLabelsd",
     "channels_last",
     "choose_device",
-    "count_components",
     "fast_dtype",
+    "find_components",
     "keep_largest_component",
     "label_image",
     "native_labels",

@@ -12,6 +12,8 @@ from medseg.infer.components import keep_largest_component
 from medseg.infer.native import native_labels
 from medseg.preprocess import IMAGE, PRED
 
+COMPONENTS = "pred_components"
+
 
 def to_native_labels(*, largest_component: Sequence[int] = ()) -> Compose:
     """Return the transforms from scores (classes, I, J, K) under ``pred`` to a label map (1, I, J, K).
@@ -22,7 +24,7 @@ def to_native_labels(*, largest_component: Sequence[int] = ()) -> Compose:
     Parameters
     ----------
     largest_component
-        Labels of which only the largest connected part is kept.
+        Labels of which only the largest connected component is kept.
     """
     steps: list[Transform] = [ToNativeLabelsd(PRED)]
     if largest_component:
@@ -47,7 +49,10 @@ class ToNativeLabelsd(MapTransform):
 
 
 class LargestComponentd(MapTransform):
-    """Set all but the largest 26-connected part of each of these labels to background."""
+    """Set all but the largest 26-connected component of each of these labels to background.
+
+    Where `COMPONENTS` holds those of this very label map they are taken, and left out of what is returned.
+    """
 
     def __init__(self, keys: Any, labels: Sequence[int]) -> None:
         super().__init__(keys)
@@ -55,7 +60,8 @@ class LargestComponentd(MapTransform):
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         out = dict(data)
+        found = out.pop(COMPONENTS, None)
         for key in self.key_iterator(out):
-            kept = keep_largest_component(out[key][0].cpu().numpy(), self.labels)
+            kept = keep_largest_component(out[key][0].cpu().numpy(), self.labels, found)
             out[key] = torch.as_tensor(kept)[None]
         return out

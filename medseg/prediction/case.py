@@ -194,17 +194,22 @@ def postprocess(scored: Segmentation | torch.Tensor, data: Mapping[Any, Any], pi
     """
     import torch
 
-    from medseg.infer import count_components, retry_if_out_of_memory
+    from medseg.infer import COMPONENTS, LargestComponentd, find_components, retry_if_out_of_memory
     from medseg.preprocess import IMAGE, PRED
 
     if isinstance(scored, torch.Tensor):
         return Labelled(pipeline.postprocessing({**data, PRED: scored})[PRED][0].numpy())
     confidence = scored.confidence.facts()
-    counts = retry_if_out_of_memory(count_components, scored.labels)
+    components = retry_if_out_of_memory(find_components, scored.labels)
+    counts = components.counts()
     for label, of_label in confidence.items():
         of_label["components"] = counts.get(int(label), 0)
     changed: Any = {**data, PRED: torch.from_numpy(scored.labels)[None]}
-    for transform in pipeline.postprocessing.transforms[1:]:  # the first is done
+    transforms = pipeline.postprocessing.transforms[1:]  # the first is done
+    if transforms and isinstance(transforms[0], LargestComponentd):
+        changed[COMPONENTS] = components
+    del components
+    for transform in transforms:
         changed = retry_if_out_of_memory(transform, changed)
     facts = {"memory": scored.memory.as_json(), "confidence": confidence}
     json.dumps(facts, allow_nan=False)  # what cannot be recorded fails its case alone

@@ -1,10 +1,13 @@
 """Largest component, per label."""
 
-import cc3d
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
-from medseg.infer.components import count_components, keep_largest_component
+from medseg.infer.components import find_components, keep_largest_component
 
 
 def test_only_the_largest_part_of_the_asked_labels_stays():
@@ -25,7 +28,7 @@ def with_one_part(labels, of):
     """Return what is asked for, by definition."""
     kept = labels.copy()
     for label in of:
-        parts = cc3d.connected_components(np.ascontiguousarray(labels == label), connectivity=26)
+        parts, _ = ndimage.label(labels == label, np.ones((3, 3, 3)))  # numbered in the order of (I, J, K)
         sizes = [(parts == part).sum() for part in range(1, parts.max() + 1)]
         if sizes:
             kept[(parts != 1 + np.argmax(sizes)) & (parts > 0)] = 0
@@ -61,4 +64,41 @@ def test_broken_lines(axis):
         runs = "".join(map(str, labels.max((0, 1, 2)[:axis] + (0, 1, 2)[axis + 1 :]))).split("0")
         kept = keep_largest_component(labels, [1])
         assert kept.sum() == max(map(len, runs))
-        assert count_components(labels) == {1: sum(map(bool, runs))}
+        assert find_components(labels).counts() == {1: sum(map(bool, runs))}
+
+
+@settings(deadline=None)
+@given(
+    data=st.data(),
+    shape=st.tuples(*[st.integers(1, 7)] * 3),
+    dtype=st.sampled_from([np.uint8, np.uint16]),
+    order=st.sampled_from("CF"),
+)
+def test_one_pass_finds_what_a_pass_for_each_label_finds(data, shape, dtype, order):
+    drawn = data.draw(arrays(dtype, shape, elements=st.sampled_from([0, 0, 0, 1, 2, np.iinfo(dtype).max])))
+    labels = np.asarray(drawn, order=order)
+    found = find_components(labels)
+    expected = {}
+    for label in np.unique(labels[labels > 0]).tolist():
+        parts, expected[label] = ndimage.label(labels == label, np.ones((3, 3, 3)))
+        of_label = np.flatnonzero(found.labels == label)
+        assert sorted(found.sizes[of_label]) == sorted(np.bincount(parts.ravel())[1:])
+        for number in of_label:
+            assert len(np.unique(parts[found.numbers == number])) == 1
+    assert found.counts() == expected
+    everything = [0, 1, 2, 3, np.iinfo(dtype).max]
+    np.testing.assert_array_equal(keep_largest_component(labels, everything), with_one_part(labels, expected))
+    np.testing.assert_array_equal(
+        keep_largest_component(labels, everything, found), with_one_part(labels, expected)
+    )
+
+
+def test_many_steps_count_each_component_once(monkeypatch):
+    monkeypatch.setattr("medseg.infer.components.STEP_VOXELS", 1)
+    labels = np.zeros((5, 4, 6), np.uint8, order="F")
+    labels[1, 1, :] = 1
+    labels[3, 3, ::2] = 2
+    found = find_components(labels)
+    assert found.counts() == {1: 1, 2: 3}
+    assert found.sizes[1:].tolist() == [6, 1, 1, 1]
+    assert keep_largest_component(labels, [1, 2]).sum() == 6 + 2

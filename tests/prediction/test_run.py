@@ -4,6 +4,7 @@ import importlib
 import json
 import shutil
 
+import cc3d
 import highdicom
 import nibabel
 import numpy as np
@@ -14,6 +15,7 @@ from oracles.tilted_ct import scan_ct
 from project import BUNDLES, SAMPLES, medseg, monai_bundle
 
 from medseg import InputError, predict, read_volume
+from medseg.infer import find_components
 
 BUNDLE = BUNDLES / "hippocampus_mr_unet3d"
 
@@ -114,7 +116,7 @@ def test_other_weights_do_not_count_as_done(weights, tmp_path):
         ("infer.segmentation", "_run"),
         ("infer.blending", "_Kept"),
         ("infer.native", "_best"),
-        ("infer", "count_components"),
+        ("infer", "find_components"),
         ("infer.postprocess", "keep_largest_component"),
         ("write.results", "write_label_map"),
     ],
@@ -193,3 +195,16 @@ def test_commands_repair_as_python_does(weights, tmp_path):
             output["sha256"] for output in record["outputs"]
         ]
         assert line["repair"] == record["repair"]
+
+
+def test_components_of_all_labels_are_found_in_one_pass(weights, tmp_path, monkeypatch):
+    """Counting them and keeping the largest of each label take the same pass."""
+    real, calls = cc3d.connected_components, []
+    monkeypatch.setattr(cc3d, "connected_components", lambda *a, **k: calls.append(1) or real(*a, **k))
+    case = SAMPLES / "mr/images/mr_00.nii.gz"
+    (record,) = predict(BUNDLE, case, tmp_path, weights=weights, device="cpu")
+    assert len(calls) == 1
+    written = read_volume(tmp_path / "mr_00.nii.gz").array
+    kept = find_components(written).counts()
+    assert set(kept.values()) == {1}
+    assert max(facts["components"] for facts in record["confidence"].values()) > 1
