@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 KEPT_PROBABILITY = 1 / 255  # a voxel less probable than this for a label is not kept for it
-CHUNK_SCORES = 1 << 20
+CHUNK_SCORES = 1 << 18  # looked at in one step, so that they and what is made of them stay in the cache
 
 
 class Confidence:
@@ -33,21 +33,37 @@ class Confidence:
 
     def add(self, scores: torch.Tensor, offset: Sequence[int] = (0, 0, 0)) -> None:
         """Take the next slab (classes, I, J, K), which may be a part that begins at `offset` in the other axes."""
+        classes = scores.shape[0]
         if len(self.sums) == 0:
-            self.sums = torch.zeros(scores.shape[0], 3, dtype=torch.float64)
-        planes = max(CHUNK_SCORES // max(scores.select(1 + self.axis, 0).numel(), 1), 1)
+            self.sums = torch.zeros(classes, 3, dtype=torch.float64, device=scores.device)
+        order = [1 + self.axis, *(1 + n for n in range(3) if n != self.axis), 0]  # as slabs lie in memory
+        planes = max(CHUNK_SCORES // scores.select(1 + self.axis, 0).numel(), 1)
         for chunk in scores.split(planes, dim=1 + self.axis):
-            rows = chunk.movedim(0, -1)
-            chosen = rows.argmax(dim=-1)
-            inside = chosen > 0
-            rows, labels = rows[inside].double().cpu(), chosen[inside].cpu()
-            p = rows if self.probabilities else rows.softmax(dim=-1)
-            entropy = -torch.special.xlogy(p, p).sum(dim=-1)
-            values = torch.stack([torch.ones(len(p)).double(), p.gather(1, labels[:, None])[:, 0], entropy], dim=1)
-            self.sums.index_add_(0, labels, values)
+            for rows in chunk.permute(order).reshape(-1, classes).split(max(CHUNK_SCORES // classes, 1)):
+                self._add_rows(rows)
         if self.keep:
             self._keep(scores, offset)
         self.first += scores.shape[1 + self.axis]
+
+    def _add_rows(self, rows: torch.Tensor) -> None:
+        """Take the scores of some voxels, (voxels, classes); on a GPU nothing here waits for it.
+
+        With e the scores less the best one and Z = Σ exp e, the best class has the probability 1/Z, and the
+        entropy is ln Z - Σ e exp e / Z: one exponential a score.
+        """
+        best, labels = rows.max(dim=1)
+        if rows.device.type == "cpu":  # most voxels are background, which has no row in the facts
+            inside = labels.nonzero()[:, 0]
+            rows, best, labels = rows[inside], best[inside], labels[inside]
+        if self.probabilities:
+            probability, entropy = best, -torch.special.xlogy(rows, rows).sum(dim=1)
+        else:
+            less = rows - best[:, None]
+            powers = less.exp()
+            total = powers.sum(dim=1)
+            probability, entropy = 1 / total, total.log() - powers.mul_(less).sum(dim=1) / total
+        values = torch.stack([torch.ones_like(best), probability, entropy], dim=1)
+        self.sums.index_add_(0, labels, values.double())
 
     def begin_part(self) -> None:
         """The slabs that follow are of the next part, from the first plane again."""
