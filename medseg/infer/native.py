@@ -74,9 +74,9 @@ class NativeLabels:
         ----------
         scores
             (classes, I, J, K), float32, whole in the two axes other than `axis`; its planes follow those that came
-            before, ascending. The memory may be used again after the call.
+            before, ascending. The memory may be used again after the call. Labels are made where the scores are.
         """
-        scores = scores.detach().as_subclass(torch.Tensor).to("cpu", torch.float32)
+        scores = scores.detach().as_subclass(torch.Tensor).float()
         classes, depth = self._classes or len(scores), scores.shape[1 + self.axis]
         fitting = [classes, *self.grid_shape]
         fitting[1 + self.axis] = depth
@@ -87,7 +87,7 @@ class NativeLabels:
         if self._labels is None:
             self._classes = classes
             dtype = torch.uint8 if classes < 256 else torch.int16
-            self._labels = torch.zeros(self.native_shape[::-1], dtype=dtype)
+            self._labels = torch.zeros(self.native_shape[::-1], dtype=dtype, device=scores.device)
         first, self._n_planes = self._n_planes, self._n_planes + depth
         if self._axes[self._slab_axis].between and self._carried is not None:
             seam = scores.narrow(1 + self.axis, 0, 1)
@@ -101,7 +101,7 @@ class NativeLabels:
         """Return the labels (I, J, K), uint8, or uint16 where there are more than 256 classes; Fortran-ordered."""
         if self._labels is None or self._n_planes != self.grid_shape[self.axis]:
             raise ValueError(f"{self._n_planes} of {self.grid_shape[self.axis]} planes came")
-        labels = self._labels.numpy().T
+        labels = self._labels.cpu().numpy().T
         return labels.astype(np.uint8 if self._classes <= 256 else np.uint16, copy=False)
 
     def extra_bytes(self, classes: int, slab_depth: int) -> int:
@@ -146,7 +146,7 @@ class NativeLabels:
         assert self._labels is not None
         planes = scores.shape[1 + self.axis]
         places = [
-            axis.among(first, planes - axis.between) if a == self._slab_axis else axis
+            (axis.among(first, planes - axis.between) if a == self._slab_axis else axis).on(scores.device)
             for a, axis in enumerate(self._axes)
         ][::-1]  # in the order of the label map's memory, the last axis first
         if min(len(axis.lower) for axis in places) == 0:
@@ -159,14 +159,12 @@ class NativeLabels:
         block = code.permute([axis.grid_axis for axis in places]).contiguous()
         for dim in (2, 1, 0):
             block = block.index_select(dim, places[dim].lower)
-        flat = block.numpy().reshape(-1)
-        mixed = flat == mixed_code
-        share = np.count_nonzero(mixed) / flat.size
+        mixed = block == mixed_code
+        share = int(mixed.count_nonzero()) / mixed.numel()
         if share > DENSE_SHARE + DENSE_SHARE_A_CLASS * self._classes:
             _label_all(scores, places, block)
         elif share:
-            voxels = torch.from_numpy(np.flatnonzero(mixed))
-            _label_some(scores, code == mixed_code, places, voxels, block.view(-1))
+            _label_some(scores, code == mixed_code, places, _places_of(mixed), block.view(-1))
         self._labels[tuple(slice(axis.start, axis.stop) for axis in places)] = block
 
 
@@ -180,6 +178,13 @@ def native_labels(image: MetaTensor, axis: int) -> NativeLabels:
     native_shape, native_affine = native_grid(image)
     grid = {"grid_shape": image.shape[1:], "grid_affine": np.asarray(image.affine, float)}
     return NativeLabels(native_shape=native_shape, native_affine=native_affine, axis=axis, **grid)
+
+
+def _places_of(mask: torch.Tensor) -> torch.Tensor:
+    """Return where `mask`, flattened, is true; on a CPU NumPy finds it sooner than torch."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.flatten().nonzero()[:, 0]
 
 
 def _best(scores: torch.Tensor, *, dim: int, dtype: torch.dtype) -> torch.Tensor:
@@ -215,15 +220,15 @@ def _label_some(
     distant planes once; then a voxel is a weighted sum of eight rows.
     """
     shape = scores.shape[1:]
-    needed = torch.zeros(shape, dtype=torch.bool)
+    needed = torch.zeros(shape, dtype=torch.bool, device=scores.device)
     needed[tuple(slice(0, n) for n in mixed.shape)] = mixed
     for axis in places:
         if axis.between:
             n = shape[axis.grid_axis] - 1
             needed.narrow(axis.grid_axis, 1, n).logical_or_(needed.narrow(axis.grid_axis, 0, n).clone())
-    corners = torch.from_numpy(np.flatnonzero(needed.numpy()))
-    row_of = torch.empty(needed.numel(), dtype=torch.int32)
-    row_of[corners] = torch.arange(len(corners), dtype=torch.int32)
+    corners = _places_of(needed)
+    row_of = torch.empty(needed.numel(), dtype=torch.int32, device=scores.device)
+    row_of[corners] = torch.arange(len(corners), dtype=torch.int32, device=scores.device)
     rows = scores.flatten(1).index_select(1, corners).T.contiguous()
     strides = (shape[1] * shape[2], shape[2], 1)
     starts = [axis.lower * strides[axis.grid_axis] for axis in places]
@@ -232,7 +237,7 @@ def _label_some(
         index = (chunk // (n1 * n2), chunk // n2 % n1, chunk % n2)
         lowest = sum(start[i] for start, i in zip(starts, index, strict=True))
         assert isinstance(lowest, torch.Tensor)
-        corner, weight = lowest[:, None], torch.ones(len(chunk), 1)
+        corner, weight = lowest[:, None], torch.ones(len(chunk), 1, device=scores.device)
         for axis, i in zip(places, index, strict=True):
             if axis.between:
                 upper = axis.weight[i][:, None]
@@ -247,8 +252,8 @@ def _label_all(scores: torch.Tensor, places: Sequence[Places], labels: torch.Ten
     first, *others = places
     planes = scores.permute([1 + axis.grid_axis for axis in places] + [0]).contiguous()  # (K, J, I, class)
     plane_shape = planes.shape[1:3]
-    corner = torch.zeros(1, 1, 1, dtype=torch.int32)
-    weight = torch.ones(1, 1, 1)
+    corner = torch.zeros(1, 1, 1, dtype=torch.int32, device=scores.device)
+    weight = torch.ones(1, 1, 1, device=scores.device)
     for axis, stride, across in zip(others, (plane_shape[1], 1), ((-1, 1, 1), (1, -1, 1)), strict=True):
         corner = corner + (axis.lower * stride).to(torch.int32).view(across)
         if axis.between:
@@ -258,10 +263,10 @@ def _label_all(scores: torch.Tensor, places: Sequence[Places], labels: torch.Ten
         else:
             weight = weight.expand(*corner.shape[:2], weight.shape[2])
     corner, weight = corner.flatten(0, 1), weight.expand(corner.shape).flatten(0, 1)
-    for k, lower in enumerate(first.lower.tolist()):
+    for k, (lower, upper) in enumerate(zip(first.lower.tolist(), first.weight.tolist(), strict=True)):
         plane = planes[lower].flatten(0, 1)
-        if first.weight[k] > 0:
-            plane = torch.lerp(plane, planes[lower + 1].flatten(0, 1), first.weight[k])
+        if upper > 0:
+            plane = torch.lerp(plane, planes[lower + 1].flatten(0, 1), upper)
         flat = labels[k].view(-1)
         for start in range(0, len(corner), CHUNK_VOXELS):
             part = slice(start, start + CHUNK_VOXELS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,6 +43,9 @@ class Places:
             self.weight[start:stop],
             self.between,
         )
+
+    def on(self, device: torch.device) -> Places:
+        return replace(self, lower=self.lower.to(device), weight=self.weight.to(device))
 
     def most_in_a_cell(self) -> int:
         return int(torch.bincount(self.lower).max()) if len(self.lower) else 0

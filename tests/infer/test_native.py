@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.overrides import TorchFunctionMode
 
 import medseg.infer.native
 from medseg.errors.exceptions import InputError
@@ -182,3 +183,45 @@ def test_memory_stays_below_what_is_said(numbers):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     taken, said = map(int, done.stdout.split())
     assert taken < said < 8 * max(taken, 50e6)
+
+
+class HostCopies(TorchFunctionMode):
+    """Notes what is asked to come to the host, as it would from a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in (torch.Tensor.cpu, torch.Tensor.tolist) or "cpu" in (*args[1:], *kwargs.values()):
+            self.seen.append(args[0])
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize("dense_share", [-1.0, 1.0])
+def test_only_labels_come_back_to_the_host(monkeypatch, dense_share):
+    monkeypatch.setattr(medseg.infer.native, "DENSE_SHARE", dense_share)
+    with HostCopies() as copies:
+        found = labels_of(
+            np.random.default_rng(0).normal(size=(3, 8, 9, 10)).astype(np.float32),
+            (12, 13, 14),
+            np.diag([0.6, 0.6, 0.6, 1]),
+            np.eye(4),
+        )
+    (labels,) = [tensor for tensor in copies.seen if tensor.numel() > 14]  # less are an axis's places
+    assert labels.dtype == torch.uint8
+    assert labels.numel() == found.size
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_labels_of_the_cpu():
+    scores = torch.nn.functional.interpolate(torch.randn(1, 4, 6, 6, 6), size=(40, 30, 50), mode="trilinear")[0]
+    grid = {"grid_shape": scores.shape[1:], "grid_affine": np.eye(4), "axis": 2}
+    maps = []
+    for device in ("cpu", "cuda"):
+        native = NativeLabels(native_shape=(70, 60, 80), native_affine=np.diag([0.57, 0.5, 0.6, 1]), **grid)
+        for slab in scores.to(device).split(16, dim=3):
+            native.add(slab)
+        maps.append(native.finish())
+    assert (maps[0] == maps[1]).mean() >= 0.9999
