@@ -20,6 +20,8 @@ from medseg.system_memory import MARGIN, MIB, resident_bytes
 
 PARTS = (2, 4, 8, 16, 32)  # into how many a volume is cut where its planes are too large
 SCRATCH_BYTES = 16 * MIB  # what oneDNN takes to lay weights and windows out
+HEAP_BYTES = 64 * MIB  # what glibc may keep of tensors below 32 MiB that are gone: its largest trim threshold
+COMPONENTS_BYTES = 5  # of each native voxel: the number of its component, and the label map without small ones
 TOO_MUCH = 2**62
 
 
@@ -55,35 +57,44 @@ def plans(inferer: SlidingWindowInferer, device: torch.device) -> Iterator[Plan]
 def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
     """Return how large this process will be at most when `image` is run in this way; None if that is unknown.
 
-    That is its size now and, of what comes, the sums, the label map, and the larger of the network's tensors and
-    those of going back to the native grid. A plan that a GPU's own memory does not hold needs `TOO_MUCH`.
+    That is its size now, with the network's copy that will run, and, of what comes, the label map and the larger
+    of finding its components and of the sums with what works on them: the network, or going back to the native
+    grid. A plan that a GPU's own memory does not hold needs `TOO_MUCH`.
     """
     if not isinstance(network, torch.nn.Module):
         return None
     inferer, shape = plan.inferer, [int(n) for n in image.shape[1:]]
     device = torch.device(inferer.sw_device or "cpu")
+    weights = next(network.parameters(), None)
+    # Made now, it is in the process's size; a plan for another device is held against the network as given
+    runs = inferer.fuse(network) if weights is not None and weights.device == device else network
     windows = inferer.windows(shape, network)
     size, along = windows.size, windows.stops
     window = (inferer.sw_batch_size, image.shape[0], *size[: len(inferer.roi_size)])
     try:
-        running, output = network_bytes(network, window, dtype_of(inferer.precision, device.type))
+        running, output = network_bytes(runs, window, dtype_of(inferer.precision, device.type))
     except Exception:  # it takes no windows of that size, or needs tensors with values
         return TOO_MUCH if inferer.adapt else None
     axis, classes = slab_axis(shape), output[1]
     plane = prod(n for a, n in enumerate(shape) if a != axis) / plan.parts
     ends = [*(stop.first for stop in along[axis][1:]), shape[axis]]
     depth = max(end - stop.first for stop, end in zip(along[axis], ends, strict=True))
-    planes = kept_planes(along[axis])
+    kept = 4 * classes * plane * kept_planes(along[axis])
+    native = native_labels(image, axis)
+    voxels = prod(native.native_shape)
+    turning = native.extra_bytes(classes, depth) / plan.parts
+    labels = voxels * (1 if classes <= 256 else 2) * (1 + (plan.parts > 1) / plan.parts)
     if device.type == "cuda":
-        on_gpu = running + (4 * classes * plane * planes if plan.keep_on == device else 0)
+        on_gpu = running + (kept + turning + labels if plan.keep_on == device else 0)
         if on_gpu > free_gpu_bytes(device) * (1 - MARGIN):
             return TOO_MUCH
-    kept = 4 * classes * plane * (planes if plan.keep_on.type == "cpu" else depth)
-    native = native_labels(image, axis)
-    turning = native.extra_bytes(classes, depth) / plan.parts
-    working = max(running + SCRATCH_BYTES, turning) if device.type == "cpu" else turning
-    labels = prod(native.native_shape) * (1 if classes <= 256 else 2) * (1 + (plan.parts > 1) / plan.parts)
-    return int(resident_bytes() + kept + working + labels)
+    if plan.keep_on.type != "cpu":
+        working = 0.0  # only labels come back
+    elif device.type == "cpu":
+        working = kept + max(running + min(running, HEAP_BYTES) + SCRATCH_BYTES, turning)
+    else:
+        working = kept + turning
+    return int(resident_bytes() + labels + max(working, COMPONENTS_BYTES * voxels))
 
 
 def slab_axis(shape: Sequence[int]) -> int:

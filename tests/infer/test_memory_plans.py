@@ -1,0 +1,42 @@
+"""The predicted growth of a process beside its measured growth, each in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+MEASURE = """
+import numpy as np, torch
+from monai.data import MetaTensor
+from monai.networks import nets
+from medseg.infer.inferers import window_inferer
+from medseg.infer.segmentation import label_image
+from medseg.system_memory import MIB, resident_bytes
+torch.manual_seed(0)
+network = nets.{network}.eval()
+voxels = torch.nn.functional.interpolate(torch.randn(1, 1, 6, 5, 5), (96, 72, 72), mode="trilinear")[0]
+meta = {{"spatial_shape": (96, 72, 72), "original_affine": np.eye(4)}}
+image = MetaTensor(voxels, affine=torch.eye(4).double(), meta=meta)
+inferer = window_inferer(patch_size=[72] * 3, overlap=0.25, precision="float32")
+open("/proc/self/clear_refs", "w").write("5")
+before = resident_bytes() / MIB
+predicted = label_image(image, network, inferer).memory.predicted_mib - before
+peak = next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(peak - before, predicted)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for a process's peak memory")
+@pytest.mark.parametrize(
+    "network",
+    [
+        "BasicUNet(3, 1, 8)",  # instance norm; grew 1.6 times as much as was predicted
+        "UNet(3, 1, 8, (16, 32, 64, 128), (2, 2, 2), num_res_units=2, norm='batch')",
+    ],
+)
+def test_a_process_grows_little_more_than_predicted(network):
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE.format(network=network)], capture_output=True, text=True, check=True
+    )
+    grown, predicted = map(float, done.stdout.split())
+    assert 0.5 * predicted < grown < 1.15 * predicted
