@@ -85,7 +85,7 @@ def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
     turning = native.extra_bytes(classes, depth) / plan.parts
     labels = voxels * (1 if classes <= 256 else 2) * (1 + (plan.parts > 1) / plan.parts)
     if device.type == "cuda":
-        on_gpu = running + (kept + turning + labels if plan.keep_on == device else 0)
+        on_gpu = image.nbytes + running + (kept + turning + labels if plan.keep_on == device else 0)
         if on_gpu > free_gpu_bytes(device) * (1 - MARGIN):
             return TOO_MUCH
     if plan.keep_on.type != "cpu":

@@ -135,7 +135,8 @@ def _run(image: MetaTensor, network: Any, plan: Plan, keep_probabilities: bool) 
     axis = slab_axis(shape)
     probabilities = getattr(network, "gives_probabilities", False)
     confidence = Confidence(axis, probabilities=probabilities, keep=keep_probabilities)
-    walk = partial(plan.inferer.slabs, plain(image), network, axis=axis, keep_on=plan.keep_on)
+    volume = plain(image).to(plan.inferer.sw_device)  # to a GPU once, not window by window
+    walk = partial(plan.inferer.slabs, volume, network, axis=axis, keep_on=plan.keep_on)
     if plan.parts == 1:
         native = native_labels(image, axis)
         for slab in walk():

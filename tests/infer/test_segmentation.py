@@ -138,6 +138,20 @@ def test_confidence_is_the_mean_over_the_mask(image, network, inferer):
         assert p[label].sum() - p[label][box].sum() < 1e-3 * p[label].numel()
 
 
+def test_the_volume_is_uploaded_whole_before_its_windows_are_cut(image, network, inferer, monkeypatch):
+    """The meta device stands in for a GPU."""
+    devices = []
+
+    def slabs(_, volume, *__, **___):
+        devices.append(volume.device.type)
+        raise NotImplementedError
+
+    monkeypatch.setattr(type(inferer), "slabs", slabs)
+    with pytest.raises(NotImplementedError):
+        label_image(image, network, inferer, device="meta")
+    assert devices == ["meta"]
+
+
 @pytest.mark.gpu
 def test_a_gpu_gives_the_labels_of_the_cpu_and_falls_back_to_it(image, network, inferer, labels, monkeypatch):
     gpu = torch.device("cuda")
