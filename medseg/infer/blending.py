@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
+from typing import NamedTuple
 
 import torch
+from monai.utils import optional_import
 
-from medseg.infer.windows import Stop, Windows, among
+from medseg.infer.windows import Stop, Windows, among, is_constant
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
-Scored = tuple[Sequence[Stop], torch.Tensor]  # a window's place and its scores (classes, …)
 CHUNK = 1 << 19  # scores added at a time, so that a chunk and what it is added to stay in the cache
 
 
+class Job(NamedTuple):
+    """A window to run: its row along the axis of the slabs, its place, and itself (channels, …)."""
+
+    row: int
+    place: Sequence[Stop]
+    window: torch.Tensor
+
+
 def blended_slabs(
-    image: torch.Tensor,
+    images: Sequence[torch.Tensor],
     forward: Forward,
     windows: Windows,
     *,
@@ -23,13 +33,14 @@ def blended_slabs(
     batch_size: int = 1,
     keep_on: torch.device | None = None,
     part: tuple[int, int, int] | None = None,
+    progress: bool = False,
 ) -> Iterator[torch.Tensor]:
     """Yield blended scores slab by slab, each a view (classes, I, J, K), float32, that is valid until the next.
 
     Parameters
     ----------
-    image
-        (channels, I, J, K).
+    images
+        Each (channels, I, J, K), all of one shape; the slabs of the first come first.
     forward
         From windows (B, channels, *size) to scores (B, classes, *size).
     windows
@@ -38,30 +49,44 @@ def blended_slabs(
         Slabs follow each other along it. They are kept to the depth of a window, so the longest axis needs the
         least memory, and the first is the fastest.
     batch_size
-        Windows the network sees at once.
+        Windows the network sees at once, of whatever slab and image.
     keep_on
         Where scores are added up; by default where the network leaves them.
     part
         (axis, from, to): only these planes of an axis other than `axis`, with the very scores they would have in
         the whole; the windows at its ends are run for either side.
+    progress
+        Show a bar that counts the windows.
     """
-    image, inside = windows.padded(image)
+    inside = windows.inside(images[0].shape[1:])
     across = [n for n in range(3) if n != axis]
     if part is not None:
         low, high = (inside[part[0]].start + n for n in part[1:])
         inside[part[0]] = slice(low, high)
     stops = [among(each, inside[n]) if n in across else each for n, each in enumerate(windows.stops)]
-    kept = _Kept(stops, axis, [inside[n] for n in across], keep_on)
-    run = _Runner(forward, windows.size, batch_size)
-    for row, stop in enumerate(stops[axis]):
-        places = [_in_order(axis, stop, *pair) for pair in product(*(stops[n] for n in across))]
-        for scored in run(image, places):
-            kept.add(*scored)
-        finished = stops[axis][row + 1].first if row + 1 < len(stops[axis]) else image.shape[1 + axis]
-        slab = kept.finished(finished, inside[axis])
-        if slab.shape[0]:
-            yield _in_image_order(slab, axis)
-        kept.forget(finished)
+    ends = [*(stop.first for stop in stops[axis][1:]), stops[axis][-1].end]
+
+    def jobs() -> Iterator[Job]:
+        for image in images:
+            padded = windows.padded(image)
+            for row, stop in enumerate(stops[axis]):
+                for pair in product(*(stops[n] for n in across)):
+                    place = _in_order(axis, stop, *pair)
+                    yield Job(row, place, windows.window(padded, place))
+
+    walk: Iterable[Job] = jobs()
+    if progress:
+        walk = _with_bar(walk, len(images) * math.prod(map(len, stops)))
+    per_row = math.prod(len(stops[n]) for n in across)
+    for count, (job, scores) in enumerate(_scored(walk, forward, batch_size)):
+        if count % (per_row * len(ends)) == 0:
+            kept = _Kept(stops, axis, [inside[n] for n in across], keep_on)
+        kept.add(job.place, scores)
+        if count % per_row == per_row - 1:
+            slab = kept.finished(ends[job.row], inside[axis])
+            if slab.shape[0]:
+                yield _in_image_order(slab, axis)
+            kept.forget(ends[job.row])
 
 
 def kept_planes(stops: Sequence[Stop]) -> int:
@@ -70,46 +95,41 @@ def kept_planes(stops: Sequence[Stop]) -> int:
     return max(stop.end - first for stop, first in zip(stops, firsts, strict=True))
 
 
-class _Runner:
-    """The network over windows in batches; windows of one constant value, such as padding, once for all."""
+def _scored(jobs: Iterable[Job], forward: Forward, batch_size: int) -> Iterator[tuple[Job, torch.Tensor]]:
+    """Yield each job with its scores (classes, …), in order.
 
-    def __init__(self, forward: Forward, size: Sequence[int], batch_size: int) -> None:
-        self.forward, self.size, self.batch_size = forward, size, batch_size
-        self.constant: tuple[bytes, torch.Tensor] | None = None
-
-    def __call__(self, image: torch.Tensor, places: Sequence[Sequence[Stop]]) -> Iterator[Scored]:
-        waiting: list[tuple[Sequence[Stop], torch.Tensor]] = []
-        for place in places:
-            window = image[
-                (slice(None), *(slice(s.start, s.start + n) for s, n in zip(place, self.size, strict=True)))
-            ]
-            if _is_constant(window):
-                yield self._of_constant(place, window)
-                continue
-            waiting.append((place, window))
-            if len(waiting) == self.batch_size:
-                yield from self._of_batch(waiting)
-                waiting = []
-        if waiting:
-            yield from self._of_batch(waiting)
-
-    def _of_batch(self, waiting: Sequence[tuple[Sequence[Stop], torch.Tensor]]) -> Iterator[Scored]:
-        windows = [window[None] for _, window in waiting]
-        scores = self.forward(windows[0] if len(windows) == 1 else torch.cat(windows))
-        for n, (place, _) in enumerate(waiting):
-            yield place, scores[n]
-
-    def _of_constant(self, place: Sequence[Stop], window: torch.Tensor) -> Scored:
-        name = window[:, 0, 0, 0].float().cpu().numpy().tobytes()
-        if self.constant is None or self.constant[0] != name:
-            self.constant = (name, self.forward(window[None])[0])
-        return place, self.constant[1]
+    The network is run over full batches, and over windows of one constant value, such as padding, once for all.
+    """
+    waiting: list[tuple[Job, torch.Tensor | None]] = []  # the scores of a constant window are known
+    constant, known = b"", torch.empty(0)
+    unknown = 0
+    for job in jobs:
+        scores = None
+        if is_constant(job.window):
+            name = b"constant" + job.window[:, 0, 0, 0].float().cpu().numpy().tobytes()
+            if constant != name:
+                constant, known = name, forward(job.window[None])[0]
+            scores = known
+        unknown += scores is None
+        waiting.append((job, scores))
+        if unknown in (0, batch_size):
+            yield from _of_batch(waiting, forward)
+            waiting, unknown = [], 0
+    yield from _of_batch(waiting, forward)
 
 
-def _is_constant(window: torch.Tensor) -> bool:
-    """Whether each channel of a window (channels, I, J, K) has one value; most windows show it by two corners."""
-    corner = window[:, :1, :1, :1]
-    return torch.equal(corner, window[:, -1:, -1:, -1:]) and bool((window == corner).all())
+def _of_batch(
+    waiting: Sequence[tuple[Job, torch.Tensor | None]], forward: Forward
+) -> Iterator[tuple[Job, torch.Tensor]]:
+    windows = [job.window[None] for job, scores in waiting if scores is None]
+    found = iter(forward(windows[0] if len(windows) == 1 else torch.cat(windows)) if windows else ())
+    for job, scores in waiting:
+        yield job, next(found) if scores is None else scores
+
+
+def _with_bar(jobs: Iterable[Job], count: int) -> Iterable[Job]:
+    tqdm, _ = optional_import("tqdm", name="tqdm")
+    return tqdm(jobs, total=count)
 
 
 class _Kept:

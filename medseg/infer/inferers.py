@@ -125,7 +125,7 @@ class SlidingWindowInferer(monai.inferers.Inferer):
             return scores[..., None] if flat else scores
 
         return blended_slabs(
-            plain(volume),
+            [plain(volume)],
             forward,
             windows,
             axis=axis,

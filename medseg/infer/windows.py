@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -51,14 +52,41 @@ class Windows:
     padding_mode: str = "constant"
     padding_value: float = 0.0
 
-    def padded(self, image: torch.Tensor) -> tuple[torch.Tensor, list[slice]]:
-        """Return an image (channels, I, J, K) no smaller than a window, and where it was before, axis by axis."""
+    def padded(self, image: torch.Tensor) -> torch.Tensor:
+        """Return an image (channels, I, J, K) no smaller than a window."""
         pads = padding(image.shape[1:], self.size)
         if any(map(any, pads)):
             widths = [width for pair in reversed(pads) for width in pair]
             value = {"value": self.padding_value} if self.padding_value else {}
             image = F.pad(image[None], widths, mode=self.padding_mode, **value)[0]
-        return image, [slice(low, n - high) for (low, high), n in zip(pads, image.shape[1:], strict=True)]
+        return image
+
+    def inside(self, shape: Sequence[int]) -> list[slice]:
+        """Return where an image of this shape lies in the padded one, axis by axis."""
+        pads = padding(shape, self.size)
+        return [slice(low, low + n) for (low, _), n in zip(pads, shape, strict=True)]
+
+    def sample(self, image: torch.Tensor) -> torch.Tensor | None:
+        """Return the window (channels, *size) of an image nearest its middle with more than one value, if any."""
+        image = self.padded(image)
+        middle = [(n - window) / 2 for n, window in zip(image.shape[1:], self.size, strict=True)]
+
+        def from_middle(place: Sequence[Stop]) -> float:
+            return sum(abs(stop.start - m) for stop, m in zip(place, middle, strict=True))
+
+        windows = (self.window(image, place) for place in sorted(product(*self.stops), key=from_middle))
+        return next((window for window in windows if not is_constant(window)), None)
+
+    def window(self, image: torch.Tensor, place: Sequence[Stop]) -> torch.Tensor:
+        """Return the window (channels, *size) of a padded image at `place`, a view."""
+        spans = (slice(stop.start, stop.start + n) for stop, n in zip(place, self.size, strict=True))
+        return image[(slice(None), *spans)]
+
+
+def is_constant(window: torch.Tensor) -> bool:
+    """Whether each channel of a window (channels, I, J, K) has one value; most windows show it by two corners."""
+    corner = window[:, :1, :1, :1]
+    return torch.equal(corner, window[:, -1:, -1:, -1:]) and bool((window == corner).all())
 
 
 def starts(length: int, window: int, overlap: float) -> list[int]:
