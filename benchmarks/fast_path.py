@@ -4,7 +4,7 @@
 
 Each bundle's own inferer walks an image that its own preprocessing made, with all pieces and with one switched
 off: the transposed convolution as a plain one (`medseg.infer.subpixel`), and windows adapted to the volume. The
-variants take turns. Only the walk is timed; fusing the network is not. A bundle without weights gets random ones,
+variants take turns. Only the walk is timed, not how the copy is made. A bundle without weights gets random ones,
 and its batch norm the statistics of six patches. A piece stays in medseg where it gains 10 % on a bundle.
 """
 
@@ -23,14 +23,13 @@ import torch
 from common import BUNDLES, DATA, machine, medians
 
 from medseg.bundle import load_weights
-from medseg.infer import SlidingWindowInferer, channels_last, fused, window_inferer
+from medseg.infer import SlidingWindowInferer, channels_last, copies, window_inferer
 from medseg.infer.device import dtype_of
 from medseg.infer.memory_plans import slab_axis
 from medseg.networks import unet
 from medseg.preprocess import IMAGE, preprocessing
 
 OFF = ("nothing", "subpixel", "adapt")
-CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -79,10 +78,9 @@ def report(
         inference = {**numbers["inference"], "adapt": off != "adapt", "precision": precision}
         inferer = window_inferer(patch_size=numbers["patch_size"], **inference)
         copy = deepcopy(network)  # each has its own place among the fused copies
-        with without_subpixels(off == "subpixel"):
-            fused.fused(copy, CPU, dtype_of(precision, "cpu"))
+        with without_subpixels(off == "subpixel"):  # its copy is made and checked here
+            labels[off] = labels_of(inferer, copy, images)
         walks[off] = partial(walk, inferer, copy, images)
-        labels[off] = labels_of(inferer, copy, images)
     seconds = medians(walks, turns, warm_ups=2)
     dtype = str(dtype_of(precision, "cpu")).removeprefix("torch.")
     for off in OFF:
@@ -112,13 +110,13 @@ def labels_of(
 
 @contextmanager
 def without_subpixels(off: bool) -> Iterator[None]:
-    """Leave transposed convolutions as they are while a network is fused."""
-    kept = fused._use_subpixels
-    fused._use_subpixels = (lambda _: None) if off else kept
+    """Leave transposed convolutions as they are while copies of a network are made."""
+    kept = copies.use_subpixels
+    copies.use_subpixels = (lambda _: None) if off else kept
     try:
         yield
     finally:
-        fused._use_subpixels = kept
+        copies.use_subpixels = kept
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from common import machine, medians
 from monai.inferers import sliding_window_inference
 from monai.networks.nets import UNet
 
-from medseg.infer.fused import fused
+from medseg.infer.copies import fused
 from medseg.infer.inferers import SlidingWindowInferer, window_inferer
 from medseg.infer.native import NativeLabels
 

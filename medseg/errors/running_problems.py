@@ -78,6 +78,11 @@ RUNNING: dict[str, Problem] = {
         "the case needs more memory than is free or allowed, in the smallest way there is",
         "raise `--budget-mib`, or run it where there is more memory",
     ),
+    "NETWORK_BAD_OUTPUT": Problem(
+        REFUSED,
+        "a network's first output is no tensor with scores for each voxel that it was given",
+        "use a network that gives such scores, or put a layer that makes them behind it",
+    ),
     "OUTPUT_KEPT": Problem(
         TOLERATED,
         "a result that had been changed since medseg wrote it, by hand for example, was about to be replaced; it "

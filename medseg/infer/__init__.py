@@ -2,11 +2,12 @@
 
 from medseg.infer.components import find_components, keep_largest_component
 from medseg.infer.device import channels_last, choose_device, fast_dtype
-from medseg.infer.inferers import SimpleInferer, SlidingWindowInferer, window_inferer
+from medseg.infer.inferers import SlidingWindowInferer, window_inferer
 from medseg.infer.native import native_labels
 from medseg.infer.out_of_memory import retry_if_out_of_memory
 from medseg.infer.postprocess import COMPONENTS, LargestComponentd, ToNativeLabelsd, to_native_labels
 from medseg.infer.segmentation import Segmentation, label_image
+from medseg.infer.simple_inferer import SimpleInferer
 
 __all__ = [
     "COMPONENTS",

@@ -1,98 +1,122 @@
-"""MONAI's inferers, faster: in the precision that suits the device, by windows that leave slab by slab."""
+"""MONAI's sliding windows, faster: in the precision that suits the device, by windows that leave slab by slab."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
-import monai.inferers
 import torch
+from monai.data import MetaTensor
+from monai.inferers import Inferer
 
 from medseg.errors import InputError
 from medseg.infer.blending import blended_slabs
-from medseg.infer.device import LAYOUTS, Network, dtype_of, in_precision, plain
-from medseg.infer.fused import fused, is_placeless
+from medseg.infer.copies import fused
+from medseg.infer.device import Network, dtype_of, plain
+from medseg.infer.growth import grows, may_grow
+from medseg.infer.monai_arguments import Given, by_monai, for_axes, refuse
+from medseg.infer.running import Running, running, sees_windows_alone
+from medseg.infer.scores import OtherOutput, first, only
 from medseg.infer.windows import Windows, adapted_size, importance, stops
 
-
-class SimpleInferer(monai.inferers.SimpleInferer):
-    """The network on the whole input, in `precision`; what training uses."""
-
-    def __init__(self, precision: str = "auto") -> None:
-        super().__init__()
-        self.precision = precision
-
-    def __call__(self, inputs: torch.Tensor, network: Network, *args: Any, **kwargs: Any) -> torch.Tensor:
-        return super().__call__(inputs, in_precision(network, self.precision), *args, **kwargs)
+Take = Callable[[Any, torch.Tensor], torch.Tensor]  # scores out of a network's output, and its windows
 
 
-class SlidingWindowInferer(monai.inferers.Inferer):
+class SlidingWindowInferer(Inferer):
     """Scores of a volume through windows, in place of MONAI's class of this name; 2D networks go slice by slice.
+
+    What takes a window's coordinates or a `condition`, has one or no spatial axis more than two, or gives several
+    tensors or such of another size, is left to MONAI's `sliding_window_inference`, in `precision`.
 
     Parameters
     ----------
     roi_size
-        Voxels of a window, (I, J, K); (I, J) for a 2D network; an axis of 0 or less takes the image's.
+        Voxels of a window, (I, J, K); (I, J) for a 2D network; one number for all axes. An axis of None, 0 or less
+        takes the image's.
     sw_batch_size
-        Windows the network sees at once. On a CPU one is the fastest: a window fills the cache.
+        Windows the network sees at once. On a CPU with bfloat16 one is the fastest: a window fills the cache. In
+        float32 a CPU is given two instead of one, for which torch has convolutions up to five times as fast.
     overlap
-        Share of a window that the next one sees again.
+        Share of a window that the next one sees again, for all axes or each.
     mode
-        Blending: ``"constant"`` or ``"gaussian"``, with `sigma_scale` times the window as standard deviation.
+        Blending: ``"constant"`` or ``"gaussian"``, with `sigma_scale` (for all axes or each) times the window as
+        standard deviation.
     padding_mode, cval
         How an image smaller than the window is padded, see `torch.nn.functional.pad`.
     sw_device, device
         Where the network runs (by default where the input is), and where scores are added up and left (by default
         with the input).
+    progress
+        Show a bar that counts the windows.
+    cpu_thresh
+        Where `device` is not given: images of more voxels have their scores on the CPU.
+    cache_roi_weight_map, buffer_steps, buffer_dim
+        MONAI's, without effect: there is no map of weights, and slabs are buffers already.
+    with_coord
+        Whether the network is also given where its windows lie.
     precision
         ``"auto"``, ``"float32"`` or ``"bfloat16"``; scores are added up in float32.
     adapt
         Take windows of up to 1.5 times `roi_size` with a smaller `overlap` where the network gives the same
-        result wherever a window lies (no instance norm): about a quarter of the work.
+        result wherever a window lies (no instance norm, no attention): about a quarter of the work.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`: an argument is not among what is allowed.
     """
 
     def __init__(
         self,
-        roi_size: Sequence[int],
+        roi_size: Sequence[int | None] | int | None,
         sw_batch_size: int = 1,
-        overlap: float = 0.25,
+        overlap: Sequence[float] | float = 0.25,
         mode: str = "constant",
-        sigma_scale: float = 0.125,
+        sigma_scale: Sequence[float] | float = 0.125,
         padding_mode: str = "constant",
         cval: float = 0.0,
         sw_device: str | torch.device | None = None,
         device: str | torch.device | None = None,
+        progress: bool = False,
+        cache_roi_weight_map: bool = False,  # noqa: ARG002
+        cpu_thresh: int | None = None,
+        buffer_steps: int | None = None,  # noqa: ARG002
+        buffer_dim: int = -1,  # noqa: ARG002
+        with_coord: bool = False,
         *,
         precision: str = "auto",
         adapt: bool = False,
     ) -> None:
-        if not 0 <= overlap < 1:
-            raise InputError("CONFIG_BAD_VALUE", f"overlap {overlap}: it must be at least 0 and less than 1")
         mode, padding_mode = (str(getattr(name, "value", name)) for name in (mode, padding_mode))  # MONAI's enums
         dtype_of(precision, "cpu")
-        importance(1, mode, sigma_scale)
-        self.roi_size, self.sw_batch_size, self.overlap = tuple(roi_size), sw_batch_size, overlap
-        self.mode, self.sigma_scale = mode, sigma_scale
-        self.padding_mode, self.cval = padding_mode, cval
-        self.sw_device, self.device = sw_device, device
+        importance(1, mode, 1.0)
+        self.any_axes = not isinstance(roi_size, Sequence)
+        self.roi_size, self.overlap, self.sigma_scale = for_axes(roi_size, overlap, sigma_scale)
+        self.sw_batch_size, self.mode, self.padding_mode, self.cval = sw_batch_size, mode, padding_mode, cval
+        self.sw_device, self.device, self.cpu_thresh = sw_device, device, cpu_thresh
+        self.progress, self.with_coord = progress, with_coord
         self.precision, self.adapt = precision, adapt
+        self.in_pairs = True  # a plan that needs the memory sets it to False
 
-    def __call__(self, inputs: torch.Tensor, network: Network, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Return scores (B, classes, …), float32, of `inputs` (B, channels, I, J, K), or (B, channels, I, J)."""
-        flat = inputs.ndim == 4
-        volumes = inputs[..., None] if flat else inputs
-        home = torch.device(self.device or inputs.device)
-        results: list[torch.Tensor] = []
-        for volume in volumes:
-            scores, done = torch.empty(0), 0
-            for slab in self.slabs(volume, network, *args, keep_on=home, **kwargs):
-                if done == 0:
-                    scores = torch.empty((slab.shape[0], *volume.shape[1:]), device=home)
-                scores[:, done : done + slab.shape[1]] = slab
-                done += slab.shape[1]
-            results.append(scores)
-        stacked = torch.stack(results) if len(results) > 1 else results[0][None]
-        return stacked[..., 0] if flat else stacked
+    def __call__(self, inputs: torch.Tensor, network: Network, *args: Any, **kwargs: Any) -> Any:
+        """Return scores (B, classes, …), float32, of `inputs` (B, channels, I, J, K), or (B, channels, I, J).
+
+        `args` and `kwargs` go to the network, but for MONAI's `device`, `buffer_steps`, `buffer_dim` and
+        `condition`.
+        Where inputs are a MetaTensor, so are the scores.
+        """
+        settings = {name: kwargs.pop(name) for name in ("device", "buffer_steps", "buffer_dim") if name in kwargs}
+        refuse(kwargs)
+        device = settings.get("device") or self.device
+        if device is None and self.cpu_thresh is not None and inputs.shape[2:].numel() > self.cpu_thresh:
+            device = "cpu"
+        axes = inputs.ndim - 2
+        if not self.with_coord and "condition" not in kwargs and (axes in (2, 3)):
+            with suppress(OtherOutput):
+                return self._blended(inputs, network, device or inputs.device, (args, kwargs))
+        return by_monai(self, inputs, network, device, (args, kwargs))
 
     def slabs(
         self,
@@ -107,55 +131,117 @@ class SlidingWindowInferer(monai.inferers.Inferer):
         """Yield the scores of `volume` (channels, I, J, K) as slabs (classes, I, J, K) that follow along `axis`.
 
         A slab is valid until the next one is asked for; for `part` see `medseg.infer.blending.blended_slabs`.
-        `args` and `kwargs` go to the network.
+        `args` and `kwargs` go to the network. Of several tensors that it gives, the first is taken.
+
+        Raises
+        ------
+        InputError
+            `NETWORK_BAD_OUTPUT`: that is not of the windows' size. `CONFIG_BAD_VALUE`: an argument of MONAI's that
+            concerns no slabs.
         """
-        device = torch.device(self.sw_device or volume.device)
-        dtype = dtype_of(self.precision, device.type)
-        windows = self.windows(volume.shape[1:], network)
-        if isinstance(network, torch.nn.Module):
-            network = fused(network, device, dtype)
-        flat = len(self.roi_size) == 2
-
-        @torch.inference_mode()
-        def forward(batch: torch.Tensor) -> torch.Tensor:
-            batch = batch[..., 0] if flat else batch
-            batch = batch.to(device, dtype, non_blocking=True)
-            batch = batch.contiguous(memory_format=LAYOUTS[batch.ndim - 2])
-            scores = network(batch, *args, **kwargs)
-            return scores[..., None] if flat else scores
-
-        return blended_slabs(
-            [plain(volume)],
-            forward,
-            windows,
-            axis=axis,
-            batch_size=self.sw_batch_size,
-            keep_on=None if keep_on is None else torch.device(keep_on),
-            part=part,
-        )
+        refuse({**kwargs, **({"with_coord": True} if self.with_coord else {})}, "condition")
+        home = None if keep_on is None else torch.device(keep_on)
+        settings = {"axis": axis, "part": part, "keep_on": home}
+        return self._walk([volume], network, first, (args, kwargs), **settings)
 
     def fuse(self, network: torch.nn.Module) -> torch.nn.Module:
-        """Return the copy of `network` that runs in its place, where it lies now; it is made once and kept.
+        """Return the copy of `network` that may run in its place, where it lies now.
 
-        Where several threads run networks, it is to be made before they start: while torch.fx traces a network, it
-        takes the calls of modules in all threads.
+        What takes longest, its graph, is made once and kept. The copy is checked on the first window.
         """
         device = next(network.parameters()).device
         return fused(network, device, dtype_of(self.precision, device.type))
 
+    def windows_at_once(self, device: torch.device) -> int:
+        """Return `sw_batch_size`, but two instead of one where torch has the faster convolutions for it."""
+        is_slow_alone = device.type == "cpu" and dtype_of(self.precision, "cpu") == torch.float32
+        return 2 if self.in_pairs and is_slow_alone and self.sw_batch_size == 1 else self.sw_batch_size
+
     def windows(self, shape: Sequence[int], network: Network) -> Windows:
         """Return where windows stand over a volume (I, J, K)."""
-        given = (*self.roi_size, 1)[:3]
-        size = [roi if roi > 0 else n for roi, n in zip(given, shape, strict=True)]
-        overlaps = [self.overlap] * 2 + [0.0 if len(self.roi_size) == 2 else self.overlap]
-        if self.adapt and isinstance(network, torch.nn.Module) and is_placeless(network):
+        size = self._trained_size(shape)
+        overlaps = (*self.overlap[: len(self.roi_size)], 0.0)[:3]
+        sigmas = (*self.sigma_scale[: len(self.roi_size)], 0.125)[:3]
+        if self.adapt and may_grow(network):
             for axis, n in enumerate(shape[: len(self.roi_size)]):
-                size[axis], overlaps[axis] = adapted_size(n, size[axis], largest=size[axis] * 3 // 2)
+                size[axis], share = adapted_size(n, size[axis], largest=size[axis] * 3 // 2)
+                overlaps = (*overlaps[:axis], share, *overlaps[axis + 1 :])
         along = [
-            stops(max(n, window), window, overlap, self.mode, self.sigma_scale)
-            for n, window, overlap in zip(shape, size, overlaps, strict=True)
+            stops(max(n, window), window, overlap, self.mode, sigma)
+            for n, window, overlap, sigma in zip(shape, size, overlaps, sigmas, strict=True)
         ]
         return Windows(size, along, self.padding_mode, self.cval)
+
+    def _trained_size(self, shape: Sequence[int]) -> list[int]:
+        given = (*self.roi_size, 1)[:3]
+        return [roi if roi > 0 else n for roi, n in zip(given, shape, strict=True)]
+
+    def _walk(
+        self, volumes: Sequence[torch.Tensor], network: Network, take: Take, given: Given, **settings: Any
+    ) -> Iterator[torch.Tensor]:
+        """Yield the slabs of each volume; `given` goes to the network, `settings` to `blended_slabs`."""
+        volumes = [plain(volume) for volume in volumes]
+        run, windows = self._ready(volumes[0], network, any(given))
+        flat = len(self.roi_size) == 2
+
+        def forward(batch: torch.Tensor) -> torch.Tensor:
+            batch = batch[..., 0] if flat else batch
+            scores = take(run(batch, *given[0], **given[1]), batch)
+            return scores[..., None] if flat else scores
+
+        at_once = self.windows_at_once(run.device) if sees_windows_alone(network) else self.sw_batch_size
+        settings.update(batch_size=at_once, progress=self.progress)
+        return blended_slabs(volumes, forward, windows, **settings)
+
+    def _ready(self, volume: torch.Tensor, network: Network, as_given: bool) -> tuple[Running, Windows]:
+        """Return how the network is run, and where; what is not known yet is tried on windows of `volume`."""
+        device = torch.device(self.sw_device or volume.device)
+        dtype, shape, axes = dtype_of(self.precision, device.type), volume.shape[1:], len(self.roi_size)
+        trained = copy.copy(self)
+        trained.adapt = False
+        windows = trained.windows(shape, network)
+
+        def sample(windows: Windows) -> torch.Tensor | None:
+            window = windows.sample(volume)
+            return None if window is None else (window[None, ..., 0] if axes == 2 else window[None])
+
+        if as_given:
+            return Running(network, device, dtype), windows
+        run = running(network, device, dtype, lambda: sample(windows))
+        if self.adapt and isinstance(network, torch.nn.Module) and may_grow(network):
+            larger = self.windows(shape, network)
+            if grows(network, run, lambda: sample(larger), windows.size[:axes]):
+                return run, larger
+        return run, windows
+
+    def _blended(
+        self, inputs: torch.Tensor, network: Network, home: str | torch.device, given: Given
+    ) -> torch.Tensor:
+        """Return the scores of a batch of one tensor each, whose windows share the network's batches."""
+        self, flat = self._of_axes(inputs.ndim - 2), inputs.ndim == 4
+        volumes, home = inputs[..., None] if flat else inputs, torch.device(home)
+        scores, done, length = torch.empty(0), 0, volumes.shape[2]
+        for slab in self._walk(list(volumes), network, only, given, keep_on=home):
+            if done == 0:
+                scores = torch.empty((len(volumes), slab.shape[0], *volumes.shape[2:]), device=home)
+            image, plane = divmod(done, length)
+            scores[image, :, plane : plane + slab.shape[1]] = slab
+            done += slab.shape[1]
+        scores = scores[..., 0] if flat else scores
+        return MetaTensor(scores).copy_meta_from(inputs, copy_attr=False) if hasattr(inputs, "meta") else scores
+
+    def _of_axes(self, axes: int) -> SlidingWindowInferer:
+        """Return this inferer for images of so many spatial axes; windows of two go over slices of three."""
+        if len(self.roi_size) == axes or (len(self.roi_size), axes) == (2, 3):
+            return self
+        if not self.any_axes:
+            raise InputError(
+                "CONFIG_BAD_VALUE",
+                f"roi_size {self.roi_size}: the images have {axes} spatial axes; give one number or as many",
+            )
+        made = copy.copy(self)
+        made.roi_size = self.roi_size[:axes]
+        return made
 
 
 def window_inferer(

@@ -34,7 +34,8 @@ class Plan:
     parts: int = 1
 
     def __str__(self) -> str:
-        windows = f"{'adapted' if self.inferer.adapt else 'trained'} windows, {self.inferer.sw_batch_size} at once"
+        at_once = self.inferer.windows_at_once(torch.device(self.inferer.sw_device or "cpu"))
+        windows = f"{'adapted' if self.inferer.adapt else 'trained'} windows, {at_once} at once"
         return f"{self.inferer.sw_device}, sums on {self.keep_on}, {windows}, parts: {self.parts}"
 
 
@@ -45,11 +46,13 @@ def plans(inferer: SlidingWindowInferer, device: torch.device) -> Iterator[Plan]
         [(device, device, 1)] if device.type == "cpu" else [(device, device, 1), (device, cpu, 1), (cpu, cpu, 1)]
     )
     for runs_on, keep_on, parts in [*steps, *((cpu, cpu, parts) for parts in PARTS)]:
-        for adapt, batch in ((inferer.adapt, inferer.sw_batch_size), (False, inferer.sw_batch_size), (False, 1)):
+        given = inferer.sw_batch_size
+        for adapt, batch, in_pairs in ((inferer.adapt, given, True), (False, given, True), (False, 1, False)):
             setting = copy.copy(inferer)
-            setting.sw_device, setting.adapt, setting.sw_batch_size = runs_on, adapt, batch
+            setting.sw_device, setting.adapt = runs_on, adapt
+            setting.sw_batch_size, setting.in_pairs = batch, in_pairs and inferer.in_pairs
             plan = Plan(setting, keep_on, parts)
-            if str(plan) != last and (parts == 1 or (batch == 1 and not adapt)):
+            if str(plan) != last and (parts == 1 or not in_pairs):
                 yield plan
             last = str(plan)
 
@@ -70,7 +73,8 @@ def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
     runs = inferer.fuse(network) if weights is not None and weights.device == device else network
     windows = inferer.windows(shape, network)
     size, along = windows.size, windows.stops
-    window = (inferer.sw_batch_size, image.shape[0], *size[: len(inferer.roi_size)])
+    at_once = inferer.windows_at_once(device)
+    window = (at_once, image.shape[0], *size[: len(inferer.roi_size)])
     try:
         running, output = network_bytes(runs, window, dtype_of(inferer.precision, device.type))
     except Exception:  # it takes no windows of that size, or needs tensors with values

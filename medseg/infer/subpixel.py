@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import fx, nn
+
+from medseg.infer.fused import calls, module_of
 
 # Bytes of two neighbours' channels in bfloat16, and a type of that size: a shuffle then moves them as one value
 PAIRS = {2: torch.complex64, 4: torch.complex128}
@@ -48,10 +50,35 @@ class Subpixel(nn.Module):
         return laid.view(len(inputs), *(2 * n for n in size), self.channels).permute(0, 4, 1, 2, 3)
 
 
+def use_subpixels(network: nn.Module) -> None:
+    """Exchange the transposed convolutions of a network's graphs, where it fits."""
+    for graph in [module for module in network.modules() if isinstance(module, fx.GraphModule)]:
+        for node in calls(graph):
+            _use_subpixel(graph, node)
+
+
+def _use_subpixel(graph: fx.GraphModule, node: fx.Node) -> None:
+    """Exchange a transposed convolution, and widen the convolution that follows if a channel of zeros came in."""
+    module, users = module_of(graph, node), list(node.users)
+    if module is None or not fits(module):
+        return
+    follower = users[0] if len(users) == 1 else None
+    if follower is not None and follower.target is F.leaky_relu and len(follower.users) == 1:
+        follower = next(iter(follower.users))
+    after = module_of(graph, follower)
+    if type(after) is not nn.Conv3d or after.groups != 1 or after.padding_mode != "zeros":
+        return
+    swapped = Subpixel(module)  # type: ignore[arg-type]
+    graph.set_submodule(str(node.target), swapped)
+    missing = swapped.channels - after.in_channels
+    after.weight = nn.Parameter(F.pad(after.weight, (0, 0, 0, 0, 0, 0, 0, missing)), requires_grad=False)
+    after.in_channels += missing
+
+
 def fits(module: nn.Module) -> bool:
     """Whether `Subpixel` can stand for a module."""
     return (
-        isinstance(module, nn.ConvTranspose3d)
+        type(module) is nn.ConvTranspose3d
         and (module.kernel_size, module.stride) == ((3, 3, 3), (2, 2, 2))
         and (module.padding, module.output_padding) == ((1, 1, 1), (1, 1, 1))
         and (module.dilation, module.groups) == ((1, 1, 1), 1)

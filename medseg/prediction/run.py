@@ -93,7 +93,7 @@ def predict_cases(
     if left:
         make_ready(output_dir)
         pipelines = _on_every_device(pipeline, resources.device)[: len(left)]
-        if len(pipelines) > 1:  # now, since while one is traced no other may run
+        if len(pipelines) > 1:  # now, so that no thread waits for the copy of another
             _fuse(pipelines)
         with Claims(output_dir, new_records, partial(settles, output_dir=output_dir, wanted=wanted)) as claims:
             folder = _Folder(Path(output_dir), claims, origin, selection, formats)

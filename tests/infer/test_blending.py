@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from medseg.infer.blending import blended_slabs
-from medseg.infer.inferers import window_inferer
+from medseg.infer.inferers import SlidingWindowInferer, window_inferer
 from medseg.infer.windows import Windows, stops
 
 
@@ -32,6 +32,23 @@ def test_slices_fill_batches_across_rows(axis):
     torch.testing.assert_close(torch.cat(slabs, dim=1 + axis), volume, rtol=1e-5, atol=1e-5)
 
 
+def test_the_volumes_of_a_batch_share_the_network_s():
+    run, calls = counted()
+    inputs = torch.randn(16, 1, 8, 12)
+    scores = SlidingWindowInferer((8, 8), 5, 0.5)(inputs, run)
+    assert calls == [5] * 6 + [2]
+    torch.testing.assert_close(scores, inputs, rtol=1e-5, atol=1e-5)
+
+
+def test_windows_of_padding_do_not_take_a_place_in_a_batch():
+    run, calls = counted(lambda windows: windows + 1)
+    volume = torch.zeros(2, 1, 40, 8, 8)
+    volume[..., 8:16, :, :], volume[..., 32:, :, :] = torch.randn(2, 1, 8, 8, 8), torch.randn(2, 1, 8, 8, 8)
+    scores = SlidingWindowInferer((8, 8, 8), 4, 0, precision="float32")(volume, run)
+    assert sorted(calls) == [1, 4]
+    torch.testing.assert_close(scores, volume + 1)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 100])
 def test_windows_are_added_up_in_one_order_whatever_the_batch(batch_size):
     """To the last bit: a label map does not depend on the memory there is."""
@@ -51,3 +68,8 @@ def test_windows_are_added_up_in_one_order_whatever_the_batch(batch_size):
     assert torch.equal(one, several)
     constant = 1
     assert len(fewer) == math.ceil((len(calls) - constant) / batch_size) + constant
+
+
+def test_a_bar_counts_the_windows(capsys):
+    SlidingWindowInferer((8, 8, 8), 2, 0.0, progress=True)(torch.randn(2, 1, 16, 8, 8), lambda windows: windows)
+    assert "4/4" in capsys.readouterr().err

@@ -1,13 +1,17 @@
 """The fused copy of a network gives the network's own results."""
 
+import operator
+
 import pytest
 import torch
 import torch.nn.functional as F
 from monai.networks.nets import BasicUNet, DynUNet, UNet, VNet
 from torch import fx, nn
 
-from medseg.infer.fused import CONVOLUTIONS, fused, is_placeless
+from medseg.infer.copies import fused
+from medseg.infer.fused import CONVOLUTIONS
 from medseg.infer.subpixel import Subpixel, fits
+from medseg.networks import Ensemble
 
 CPU = torch.device("cpu")
 
@@ -113,32 +117,79 @@ def test_each_rule_by_hand():
         torch.testing.assert_close(made(image), network(image), rtol=1e-4, atol=1e-5)
 
 
-def test_what_cannot_be_traced_or_comes_out_otherwise_is_left_as_it_is():
-    class Untraceable(nn.Conv3d):
-        def forward(self, x):
-            return super().forward(x) if x.mean() > 0 else -super().forward(x)
+class Sums(nn.Module):
+    """A convolution's sum with its input, as `add` has it."""
 
-    class OtherForAStandIn(nn.Conv3d):
-        def forward(self, x):
-            return super().forward(x) if isinstance(x, torch.Tensor) else super().forward(-x)
+    def __init__(self, conv, add):
+        super().__init__()
+        self.conv, self.add = conv, add
 
-    unet = BasicUNet(3, 1, 2, (4, 4, 8, 8, 8, 4))
-    for network in (Untraceable(1, 2, 3).eval(), OtherForAStandIn(1, 2, 3).eval(), unet.eval()):
-        image = torch.randn(1, 1, 32, 32, 32)
-        made = fused(network, CPU, torch.float32)
-        assert not isinstance(made, fx.GraphModule)
-        with torch.inference_mode():
-            torch.testing.assert_close(made(image), network(image), rtol=1e-4, atol=1e-4)
+    def forward(self, x):
+        return self.add(self.conv(x), x)
 
 
-def test_changed_weights_are_seen():
-    network = nn.Conv3d(1, 2, 3).eval()
-    image = torch.randn(1, 1, 8, 8, 8)
-    first = fused(network, CPU, torch.float32)
-    assert fused(network, CPU, torch.float32) is first
-    with torch.no_grad():
-        network.weight.mul_(2)
-    torch.testing.assert_close(fused(network, CPU, torch.float32)(image), network(image).detach())
+@pytest.mark.parametrize(
+    ("conv", "add", "is_folded"),
+    [
+        (nn.Conv3d(3, 3, 3, padding="same"), operator.add, True),
+        (nn.Conv3d(3, 3, 3, padding=2, dilation=2), torch.add, True),
+        (nn.Conv3d(3, 3, 1), lambda a, b: b.add(a), True),
+        (nn.Conv3d(3, 3, 3, padding="same"), lambda a, b: torch.add(a, other=b), False),
+        (nn.Conv3d(3, 3, 3, padding="same"), lambda a, b: torch.add(a, b, alpha=2), False),
+        (nn.Conv3d(3, 3, (2, 3, 3), padding="same"), operator.add, False),
+        (nn.Conv3d(3, 1, 3, padding=1), operator.add, False),  # broadcast over the channels
+        (nn.Conv3d(3, 3, 3, padding=1, groups=3), operator.add, False),
+    ],
+)
+def test_sums_are_folded_only_where_each_voxel_meets_itself(conv, add, is_folded):
+    torch.manual_seed(0)
+    network, image = Sums(conv, add).eval(), torch.randn(1, 3, 8, 8, 8)
+    made = fused(network, CPU, torch.float32)
+    left = [node for node in made.graph.nodes if node.op in ("call_function", "call_method")]
+    assert bool(left) != is_folded
+    with torch.inference_mode():
+        torch.testing.assert_close(made(image), network(image), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_that_layers_share_are_folded_for_each():
+    torch.manual_seed(0)
+    first, second, norm = nn.Conv3d(2, 2, 3, padding=1), nn.Conv3d(2, 2, 3, padding=1), nn.BatchNorm3d(2)
+    second.weight = first.weight
+    network = trained(nn.Sequential(Sums(first, operator.add), second, norm))
+    image, before = torch.randn(1, 2, 8, 8, 8), first.weight.clone()
+    with torch.inference_mode():
+        expected = network(image)
+        torch.testing.assert_close(fused(network, CPU, torch.float32)(image), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(first.weight, before)
+
+
+@pytest.mark.parametrize("conv", [nn.Conv3d, nn.ConvTranspose3d])
+def test_groups(conv):
+    torch.manual_seed(0)
+    network = trained(nn.Sequential(conv(4, 4, 3, groups=2), nn.BatchNorm3d(4)))
+    image = torch.randn(1, 4, 8, 8, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(fused(network, CPU, torch.float32)(image), network(image), rtol=1e-4, atol=1e-5)
+
+
+def test_each_member_of_a_mirrored_ensemble_is_folded_once():
+    torch.manual_seed(0)
+    members = [trained(UNet(3, 1, 3, (4, 8), (2,), num_res_units=1, norm="batch")) for _ in range(2)]
+    network, image = Ensemble(members, [0, 1]).eval(), torch.randn(1, 1, 16, 16, 16)
+    made = fused(network, CPU, torch.float32)
+    assert not [module for module in made.modules() if isinstance(module, (nn.BatchNorm3d, nn.PReLU))]
+    with torch.inference_mode():
+        torch.testing.assert_close(made(image), network(image), rtol=1e-4, atol=1e-5)
+
+
+def test_the_parts_of_a_network_whose_operations_depend_on_values_are_folded():
+    torch.manual_seed(0)
+    network = trained(BasicUNet(3, 1, 2, (4, 4, 8, 8, 8, 4), norm="batch"))
+    made = fused(network, CPU, torch.float32, in_parts=True)
+    assert not [module for module in made.modules() if isinstance(module, nn.BatchNorm3d)]
+    image = torch.randn(1, 1, 32, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(made(image), network(image), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
@@ -153,8 +204,3 @@ def test_subpixel_is_the_transposed_convolution(channels):
         out, expected = subpixel(image).float(), transposed(image.float())
     torch.testing.assert_close(out[:, :channels], expected, rtol=0.02, atol=0.02)
     assert not out[:, channels:].any()
-
-
-def test_which_networks_take_any_window():
-    assert is_placeless(UNet(3, 1, 2, (4, 8), (2,), norm="batch"))
-    assert not is_placeless(UNet(3, 1, 2, (4, 8), (2,), norm="instance"))

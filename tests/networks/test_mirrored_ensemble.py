@@ -2,7 +2,7 @@
 
 import torch
 
-from medseg.infer.fused import fused
+from medseg.infer.copies import fused
 from medseg.infer.inferers import window_inferer
 from medseg.networks.mirrored_ensemble import Ensemble
 

@@ -1,0 +1,183 @@
+"""What MONAI's inferer takes is taken, with its results, or refused by name."""
+
+import inspect
+from itertools import product
+
+import monai.inferers
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.networks.nets import DynUNet
+from torch import nn
+
+from medseg.infer.inferers import SlidingWindowInferer, window_inferer
+from medseg.infer.windows import importance
+
+NETWORK = nn.Conv3d(1, 2, 3, padding=1).eval()
+FLAT = nn.Conv2d(1, 2, 3, padding=1).eval()
+
+
+@pytest.fixture
+def volume():
+    return torch.randn(2, 1, 14, 20, 24, generator=torch.Generator().manual_seed(0))
+
+
+def both(arguments, inputs, network, *args, **kwargs):
+    with torch.no_grad():
+        theirs = monai.inferers.SlidingWindowInferer(**arguments)(inputs, network, *args, **kwargs)
+    return SlidingWindowInferer(**arguments, precision="float32")(inputs, network, *args, **kwargs), theirs
+
+
+def test_every_argument_of_monai_s_is_there_in_its_place():
+    theirs = list(inspect.signature(monai.inferers.SlidingWindowInferer).parameters)
+    ours = inspect.signature(SlidingWindowInferer).parameters
+    assert list(ours)[: len(theirs)] == theirs
+    defaults = inspect.signature(monai.inferers.SlidingWindowInferer).parameters
+    assert all(
+        ours[name].default == defaults[name].default for name in theirs if name not in ("mode", "padding_mode")
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"roi_size": 10},
+        {"roi_size": (8, None, 12)},
+        {"roi_size": (8, -1, 0)},
+        {"roi_size": (16, 8, 32), "overlap": (0.25, 0.5, 0.0)},
+        {"roi_size": (32, 8, 12), "padding_mode": "reflect"},
+        {"roi_size": (32, 8, 12), "cval": 2.0},
+        {"roi_size": 12, "sw_batch_size": 3, "cache_roi_weight_map": False, "cpu_thresh": 10},
+        {"roi_size": 12, "buffer_steps": 2, "buffer_dim": 0},
+        {"roi_size": (12, 12, 12), "cache_roi_weight_map": True, "device": "cpu"},
+    ],
+)
+def test_scores_are_monai_s(arguments, volume):
+    torch.testing.assert_close(*both(arguments, volume, NETWORK), rtol=1e-4, atol=1e-5)
+
+
+def test_sigma_of_each_axis(volume):
+    """MONAI lifts weights below 1e-3; these have none so small."""
+    arguments = {"roi_size": 8, "overlap": 0.5, "mode": "gaussian", "sigma_scale": (0.3, 0.4, 0.6)}
+    torch.testing.assert_close(*both(arguments, volume, NETWORK), rtol=0, atol=0.02)
+
+
+def test_the_gaussian_of_the_bundles_is_monai_s_but_for_lifted_weights(monkeypatch):
+    """MONAI lifts weights to 1e-3, so that far corners count as much as near ones; all else is the same."""
+    torch.manual_seed(0)
+    volume = torch.nn.functional.interpolate(torch.randn(1, 1, 8, 8, 8), (48, 40, 56), mode="trilinear")
+    network = nn.Sequential(nn.Conv3d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv3d(8, 3, 3, padding=1)).eval()
+    ours = window_inferer(patch_size=(32, 32, 32), precision="float32", adapt=False)(volume, network)
+
+    def monai_s(network):
+        with torch.no_grad():
+            return monai.inferers.sliding_window_inference(volume, (32,) * 3, 1, network, 0.5, "gaussian")
+
+    theirs = monai_s(network)
+    shape = importance(32, "gaussian", 0.125).float()
+    weights = shape[:, None, None] * shape[:, None] * shape
+    best = torch.zeros(48, 40, 56)
+    for place in product((0, 16), (0, 8), (0, 16, 24)):
+        window = best[tuple(slice(n, n + 32) for n in place)]
+        torch.maximum(window, weights, out=window)
+    near = best > 0.1
+    assert near.float().mean() > 0.15
+    assert (ours - theirs)[..., near].abs().max() < 0.03 * theirs.abs().max()
+    monkeypatch.setattr("monai.inferers.utils.compute_importance_map", lambda *_, **__: weights)
+    unlifted = monai_s(network)
+    assert (ours - unlifted).abs().max() < 0.01 * theirs.abs().max()
+    assert (ours.argmax(dim=1) == unlifted.argmax(dim=1)).float().mean() > 0.999
+
+
+def test_images_of_any_number_of_axes(volume):
+    line = nn.Conv1d(1, 2, 3, padding=1).eval()
+    for inputs, network in ((volume[:, :, 0], FLAT), (volume[:, :, 0, 0], line)):
+        torch.testing.assert_close(*both({"roi_size": 8}, inputs, network), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="2 spatial axes"):
+        SlidingWindowInferer((8, 8, 8))(volume[:, :, 0], FLAT)
+
+
+def test_arguments_of_a_call(volume):
+    class Conditioned(nn.Module):
+        def forward(self, x, condition):
+            return x + 2 * condition
+
+    arguments = {"roi_size": 10, "overlap": 0.5}
+    torch.testing.assert_close(*both(arguments, volume, Conditioned(), condition=volume.flip(2)))
+    ours, theirs = both(arguments, volume, NETWORK, device="cpu", buffer_steps=1, buffer_dim=1)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    for name in ("roi_weight_map", "process_fn", "overlap"):
+        with pytest.raises(ValueError, match=name):
+            SlidingWindowInferer(**arguments)(volume, NETWORK, **{name: None})
+
+
+def test_coordinates_reach_the_network(volume):
+    def from_place(windows, places):
+        starts = torch.tensor([float(place[2].start) for place in places])
+        return windows * 0 + starts.view(-1, 1, 1, 1, 1)
+
+    arguments = {"roi_size": 10, "sw_batch_size": 2, "with_coord": True}
+    torch.testing.assert_close(*both(arguments, volume, from_place))
+    with pytest.raises(ValueError, match="with_coord"):
+        SlidingWindowInferer(**arguments).slabs(volume[0], from_place)
+
+
+class Several(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.conv, self.pool, self.kind = NETWORK, nn.AvgPool3d(2), kind
+
+    def forward(self, x):
+        scores = self.conv(x)
+        return {
+            "list of one": [scores],
+            "tuple": (scores, self.pool(scores)),
+            "list": [scores, scores * 2],
+            "dictionary": {"scores": scores, "twice": scores * 2},
+            "smaller": self.pool(scores),
+        }[self.kind]
+
+
+@pytest.mark.parametrize("kind", ["list of one", "tuple", "list", "dictionary", "smaller"])
+def test_outputs_have_monai_s_structure(kind, volume):
+    network = Several(kind).eval()
+    ours, theirs = both({"roi_size": (8, 8, 8), "overlap": 0.5}, volume, network)
+    assert type(ours) is type(theirs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    slabs = SlidingWindowInferer((8, 8, 8), 1, 0.5, precision="float32").slabs(volume[0], network)
+    if kind == "smaller":
+        with pytest.raises(ValueError, match="4×4×4 voxels for a window of 8×8×8") as caught:
+            next(slabs)
+        assert caught.value.code == "NETWORK_BAD_OUTPUT"
+    else:
+        first = torch.cat([slab.clone() for slab in slabs], dim=1)
+        expected = SlidingWindowInferer((8, 8, 8), 1, 0.5, precision="float32")(volume, NETWORK)[0]
+        torch.testing.assert_close(first, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_without_scores_is_refused(volume):
+    with pytest.raises(ValueError, match="without a tensor"):
+        next(SlidingWindowInferer((8, 8, 8)).slabs(volume[0], lambda _: {}))
+
+
+def test_deep_supervision_in_training_mode_is_monai_s(volume):
+    torch.manual_seed(0)
+    network = DynUNet(3, 1, 2, [3] * 3, [1, 2, 2], [2, 2], (4, 8, 16), deep_supervision=True, deep_supr_num=1)
+    torch.testing.assert_close(*both({"roi_size": (8, 8, 8)}, volume, network.eval()), rtol=1e-3, atol=1e-4)
+
+
+def test_metadata_stay(volume):
+    image = MetaTensor(volume[:1], affine=torch.diag(torch.tensor([2.0, 3, 4, 1])), meta={"name": "it"})
+    scores = SlidingWindowInferer((8, 8, 8))(image, NETWORK)
+    assert isinstance(scores, MetaTensor)
+    assert torch.equal(scores.affine, image.affine)
+    assert scores.meta["name"] == "it"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"overlap": (0.5, 0.5)}, {"overlap": (0.5, 1.0, 0.5)}, {"sigma_scale": (0.1,)}, {"roi_size": (8, 8, 8, 8)}],
+)
+def test_what_does_not_fit_the_axes_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        SlidingWindowInferer(**{"roi_size": (8, 8, 8), **wrong})
