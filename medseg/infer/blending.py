@@ -10,18 +10,19 @@ from typing import NamedTuple
 import torch
 from monai.utils import optional_import
 
-from medseg.infer.windows import Stop, Windows, among, is_constant
+from medseg.infer.windows import Stop, Windows, among, which_are_constant
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 CHUNK = 1 << 19  # scores added at a time, so that a chunk and what it is added to stay in the cache
 
 
 class Job(NamedTuple):
-    """A window to run: its row along the axis of the slabs, its place, and itself (channels, …)."""
+    """A window (channels, …) to run, its row along the axis of the slabs, its place, and if it has one value."""
 
     row: int
     place: Sequence[Stop]
     window: torch.Tensor
+    constant: bool
 
 
 def blended_slabs(
@@ -66,13 +67,18 @@ def blended_slabs(
     stops = [among(each, inside[n]) if n in across else each for n, each in enumerate(windows.stops)]
     ends = [*(stop.first for stop in stops[axis][1:]), stops[axis][-1].end]
 
+    places = [
+        (row, _in_order(axis, stop, *pair))
+        for row, stop in enumerate(stops[axis])
+        for pair in product(*(stops[n] for n in across))
+    ]
+
     def jobs() -> Iterator[Job]:
         for image in images:
             padded = windows.padded(image)
-            for row, stop in enumerate(stops[axis]):
-                for pair in product(*(stops[n] for n in across)):
-                    place = _in_order(axis, stop, *pair)
-                    yield Job(row, place, windows.window(padded, place))
+            views = [windows.window(padded, place) for _, place in places]
+            for (row, place), view, constant in zip(places, views, which_are_constant(views), strict=True):
+                yield Job(row, place, view, constant)
 
     walk: Iterable[Job] = jobs()
     if progress:
@@ -105,7 +111,7 @@ def _scored(jobs: Iterable[Job], forward: Forward, batch_size: int) -> Iterator[
     unknown = 0
     for job in jobs:
         scores = None
-        if is_constant(job.window):
+        if job.constant:
             name = b"constant" + job.window[:, 0, 0, 0].float().cpu().numpy().tobytes()
             if constant != name:
                 constant, known = name, forward(job.window[None])[0]
@@ -141,6 +147,7 @@ class _Kept:
         self.planes, self.axis, self.across, self.device = kept_planes(stops[axis]), axis, across, device
         self.first = 0  # the plane of the image that is the first here
         self.sums: torch.Tensor | None = None
+        self.maps: dict[tuple[int, ...], torch.Tensor] = {}  # weights where the sums are, by those of the stops
 
     def add(self, place: Sequence[Stop], scores: torch.Tensor) -> None:
         """Add the scores (classes, …) of a window at `place`."""
@@ -154,11 +161,19 @@ class _Kept:
         first = (self.first, *(span.start for span in self.across))
         spans = [slice(s.first - n, s.end - n) for s, n in zip((along, *sides), first, strict=True)]
         into = self.sums[tuple(spans)]
-        weight = torch.outer(sides[0].weights, sides[1].weights).to(scores.device)[None, ..., None]
-        weights = along.weights.to(scores.device)[:, None, None, None]
+        weight, weights = self._weights(*sides)[None, ..., None], self._weights(along)[:, None, None, None]
         step = max(CHUNK // max(scores[0].numel(), 1), 1) if scores.device.type == "cpu" else len(scores)
         for n in range(0, len(scores), step):
             into[n : n + step].addcmul_(scores[n : n + step], weights[n : n + step] * weight)
+
+    def _weights(self, *stops: Stop) -> torch.Tensor:
+        """Return the weights of stops of one or two axes, (n,) or (n, m); made and moved to the device once."""
+        name = tuple(id(stop.weights) for stop in stops)
+        if name not in self.maps:
+            assert self.sums is not None
+            one, *other = (stop.weights for stop in stops)
+            self.maps[name] = (torch.outer(one, other[0]) if other else one).to(self.sums.device)
+        return self.maps[name]
 
     def finished(self, end: int, inside: slice) -> torch.Tensor:
         assert self.sums is not None

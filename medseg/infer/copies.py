@@ -104,7 +104,7 @@ def fused(
     with LOCK:
         if in_parts not in known.folded:
             known.folded[in_parts] = _folded_in_parts(network) if in_parts else folded(shared_copy(network))
-        made = copy.deepcopy(known.folded[in_parts])
+        made = copy_on(known.folded[in_parts], device)
     if subpixels and dtype == torch.bfloat16 and device.type == "cpu":
         use_subpixels(made)
     return _laid_out(made, device, dtype)
@@ -115,7 +115,18 @@ def candidates(network: nn.Module, device: torch.device, dtype: torch.dtype) -> 
     yield lambda: fused(network, device, dtype)
     yield lambda: fused(network, device, dtype, subpixels=False)
     yield lambda: fused(network, device, dtype, subpixels=False, in_parts=True)
-    yield lambda: _laid_out(copy.deepcopy(network), device, dtype)
+    yield lambda: _laid_out(copy_on(network, device), device, dtype)
+
+
+def copy_on(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return a copy of `network` whose weights are made on `device`: a GPU that is full has no room for one."""
+    moved: dict[int, torch.Tensor] = {}
+    for tensor in (*network.parameters(), *network.buffers()):
+        if tensor.device != device and id(tensor) not in moved:
+            there = tensor.detach().to(device)
+            is_weight = isinstance(tensor, nn.Parameter)
+            moved[id(tensor)] = nn.Parameter(there, tensor.requires_grad) if is_weight else there
+    return copy.deepcopy(network, moved)
 
 
 def placed(network: nn.Module, device: torch.device) -> nn.Module:
@@ -126,7 +137,7 @@ def placed(network: nn.Module, device: torch.device) -> nn.Module:
     known = kept(network)
     with LOCK:
         if device not in known.moved:
-            known.moved[device] = copy.deepcopy(network).to(device)
+            known.moved[device] = copy_on(network, device).to(device)
         return known.moved[device]
 
 

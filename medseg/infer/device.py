@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -70,6 +71,22 @@ def dtype_of(precision: str, device_type: str) -> torch.dtype:
     if precision not in allowed:
         raise InputError("CONFIG_BAD_VALUE", f"precision {precision!r}: {', '.join(allowed)} are known")
     return allowed[precision] or fast_dtype(device_type)
+
+
+@contextmanager
+def fastest_convolutions(device: torch.device) -> Iterator[None]:
+    """Let cuDNN try its algorithms out on the windows, which are all of one size, and keep the fastest.
+
+    Which one that is may differ from run to run, so it is not done where the caller asked for determinism.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    asked = cudnn.deterministic or torch.are_deterministic_algorithms_enabled()
+    cudnn.benchmark = before or (device.type == "cuda" and not asked)
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
 
 
 def channels_last(network: torch.nn.Module) -> torch.nn.Module:

@@ -16,6 +16,7 @@ from medseg.infer.device import dtype_of
 from medseg.infer.inferers import SlidingWindowInferer
 from medseg.infer.native import native_labels
 from medseg.infer.network_memory import free_gpu_bytes, network_bytes
+from medseg.infer.out_of_memory import is_out_of_memory
 from medseg.system_memory import MARGIN, MIB, resident_bytes
 
 PARTS = (2, 4, 8, 16, 32)  # into how many a volume is cut where its planes are too large
@@ -68,9 +69,7 @@ def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
         return None
     inferer, shape = plan.inferer, [int(n) for n in image.shape[1:]]
     device = torch.device(inferer.sw_device or "cpu")
-    weights = next(network.parameters(), None)
-    # Made now, it is in the process's size; a plan for another device is held against the network as given
-    runs = inferer.fuse(network) if weights is not None and weights.device == device else network
+    runs = _what_runs(network, inferer, device)
     windows = inferer.windows(shape, network)
     size, along = windows.size, windows.stops
     at_once = inferer.windows_at_once(device)
@@ -95,10 +94,27 @@ def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
     if plan.keep_on.type != "cpu":
         working = 0.0  # only labels come back
     elif device.type == "cpu":
-        working = kept + max(running + min(running, HEAP_BYTES) + SCRATCH_BYTES, turning)
+        waiting = prod(output) * dtype_of(inferer.precision, "cpu").itemsize  # scores of the rest of a batch
+        working = kept + max(running + min(running, HEAP_BYTES) + SCRATCH_BYTES, turning + waiting)
     else:
         working = kept + turning
     return int(resident_bytes() + labels + max(working, COMPONENTS_BYTES * voxels))
+
+
+def _what_runs(network: torch.nn.Module, inferer: SlidingWindowInferer, device: torch.device) -> torch.nn.Module:
+    """Return the copy that is likely to run; made now, it is in the process's size.
+
+    A network without one, and a plan for another device, are held against the network as given.
+    """
+    weights = next(network.parameters(), None)
+    if weights is None or weights.device != device:
+        return network
+    try:
+        return inferer.fuse(network)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return network
 
 
 def slab_axis(shape: Sequence[int]) -> int:

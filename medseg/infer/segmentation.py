@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from medseg.errors import InputError
 from medseg.geometry import shifted
 from medseg.infer.confidence import Confidence
-from medseg.infer.device import plain
+from medseg.infer.device import fastest_convolutions, plain
 from medseg.infer.inferers import SlidingWindowInferer
 from medseg.infer.memory_plans import Plan, plans, predict_bytes, slab_axis
 from medseg.infer.native import NativeLabels, native_grid, native_labels
@@ -111,7 +111,8 @@ def label_image(
             if predicted is not None and predicted > budget:
                 smallest = min(predicted, smallest or predicted)
                 continue
-            labels, confidence = _run(image, network, plan, keep_probabilities)
+            with fastest_convolutions(torch.device(plan.inferer.sw_device or "cpu")):
+                labels, confidence = _run(image, network, plan, keep_probabilities)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise

@@ -7,7 +7,7 @@ of the whole volume would.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -87,6 +87,18 @@ def is_constant(window: torch.Tensor) -> bool:
     """Whether each channel of a window (channels, I, J, K) has one value; most windows show it by two corners."""
     corner = window[:, :1, :1, :1]
     return torch.equal(corner, window[:, -1:, -1:, -1:]) and bool((window == corner).all())
+
+
+def which_are_constant(windows: Sequence[torch.Tensor]) -> Iterator[bool]:
+    """Yield for each window (channels, I, J, K) whether each of its channels has one value.
+
+    A GPU is waited for once, not at each window.
+    """
+    if not windows or windows[0].device.type == "cpu":
+        yield from map(is_constant, windows)
+        return
+    found = [(window == window[:, :1, :1, :1]).all() for window in windows]
+    yield from torch.stack(found).tolist()
 
 
 def starts(length: int, window: int, overlap: float) -> list[int]:

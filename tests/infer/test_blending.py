@@ -7,7 +7,7 @@ import torch
 
 from medseg.infer.blending import blended_slabs
 from medseg.infer.inferers import SlidingWindowInferer, window_inferer
-from medseg.infer.windows import Windows, stops
+from medseg.infer.windows import Windows, is_constant, stops, which_are_constant
 
 
 def counted(network=lambda windows: windows.float()):
@@ -73,3 +73,33 @@ def test_windows_are_added_up_in_one_order_whatever_the_batch(batch_size):
 def test_a_bar_counts_the_windows(capsys):
     SlidingWindowInferer((8, 8, 8), 2, 0.0, progress=True)(torch.randn(2, 1, 16, 8, 8), lambda windows: windows)
     assert "4/4" in capsys.readouterr().err
+
+
+def test_weights_are_made_once_however_many_windows_have_them(monkeypatch):
+    made = []
+    outer = torch.outer
+    monkeypatch.setattr(torch, "outer", lambda *pair: made.append(1) or outer(*pair))
+    inferer = SlidingWindowInferer((8, 8, 8), 1, 0.5, mode="gaussian")
+    for _ in inferer.slabs(torch.randn(1, 64, 16, 20), lambda window: window):
+        pass
+    assert len(made) == 3 * 4  # of the stops across, whatever the number along
+
+
+class OnGpu(torch.Tensor):
+    """A tensor that says that it lies on a GPU."""
+
+    device = property(lambda _: torch.device("cuda"))
+
+
+def test_a_gpu_is_waited_for_once_to_tell_which_windows_are_constant(monkeypatch):
+    image = torch.zeros(2, 9, 8, 8)
+    image[0, 4:, 3, 3] = 1
+    windows = [image[:, n : n + 3] for n in range(7)]
+    expected = [is_constant(window) for window in windows]
+    assert set(expected) == {True, False}
+    assert list(which_are_constant(windows)) == expected
+    waits = []
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda _: waits.append(1))
+    monkeypatch.setattr(torch, "equal", lambda *_: waits.append(1))
+    assert list(which_are_constant([window.as_subclass(OnGpu) for window in windows])) == expected
+    assert waits == []
