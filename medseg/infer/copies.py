@@ -47,6 +47,8 @@ class Kept:
         Its graph, if it has one, once it was looked for.
     grows
         Whether larger windows gave the same, once that was tried.
+    needs
+        What it takes of memory, for each kind of window that was asked about.
     """
 
     state: tuple
@@ -55,6 +57,7 @@ class Kept:
     folded: dict[bool, nn.Module] = field(default_factory=dict)
     graphs: list[fx.GraphModule | None] = field(default_factory=list)
     grows: bool | None = None
+    needs: dict[tuple, tuple[int, tuple[int, ...]] | None] = field(default_factory=dict)
 
 
 _kept: WeakKeyDictionary[nn.Module, Kept] = WeakKeyDictionary()
@@ -64,7 +67,7 @@ def kept(network: nn.Module) -> Kept:
     """Return what is known of a network in the state it is in now."""
     tensors = (*network.parameters(), *network.buffers())
     state = (
-        tuple((tensor.data_ptr(), tensor._version) for tensor in tensors),
+        tuple((tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors),
         tuple((id(module), module.training) for module in network.modules()),
     )
     with LOCK:

@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 
 from medseg.infer.blending import kept_planes
+from medseg.infer.copies import fused, kept
 from medseg.infer.device import dtype_of
 from medseg.infer.inferers import SlidingWindowInferer
 from medseg.infer.native import native_labels
@@ -69,52 +70,58 @@ def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
         return None
     inferer, shape = plan.inferer, [int(n) for n in image.shape[1:]]
     device = torch.device(inferer.sw_device or "cpu")
-    runs = _what_runs(network, inferer, device)
     windows = inferer.windows(shape, network)
     size, along = windows.size, windows.stops
     at_once = inferer.windows_at_once(device)
     window = (at_once, image.shape[0], *size[: len(inferer.roi_size)])
-    try:
-        running, output = network_bytes(runs, window, dtype_of(inferer.precision, device.type))
-    except Exception:  # it takes no windows of that size, or needs tensors with values
+    needs, kind = kept(network).needs, (window, device, dtype_of(inferer.precision, device.type))
+    if kind not in needs:
+        needs[kind] = _network_bytes(network, *kind)
+    found = needs[kind]
+    if found is None:
         return TOO_MUCH if inferer.adapt else None
+    running, output = found
     axis, classes = slab_axis(shape), output[1]
     plane = prod(n for a, n in enumerate(shape) if a != axis) / plan.parts
     ends = [*(stop.first for stop in along[axis][1:]), shape[axis]]
     depth = max(end - stop.first for stop, end in zip(along[axis], ends, strict=True))
-    kept = 4 * classes * plane * kept_planes(along[axis])
+    sums = 4 * classes * plane * kept_planes(along[axis])
     native = native_labels(image, axis)
     voxels = prod(native.native_shape)
     turning = native.extra_bytes(classes, depth) / plan.parts
     labels = voxels * (1 if classes <= 256 else 2) * (1 + (plan.parts > 1) / plan.parts)
     if device.type == "cuda":
-        on_gpu = image.nbytes + running + (kept + turning + labels if plan.keep_on == device else 0)
+        on_gpu = image.nbytes + running + (sums + turning + labels if plan.keep_on == device else 0)
         if on_gpu > free_gpu_bytes(device) * (1 - MARGIN):
             return TOO_MUCH
     if plan.keep_on.type != "cpu":
         working = 0.0  # only labels come back
     elif device.type == "cpu":
         waiting = prod(output) * dtype_of(inferer.precision, "cpu").itemsize  # scores of the rest of a batch
-        working = kept + max(running + min(running, HEAP_BYTES) + SCRATCH_BYTES, turning + waiting)
+        working = sums + max(running + min(running, HEAP_BYTES) + SCRATCH_BYTES, turning + waiting)
     else:
-        working = kept + turning
+        working = sums + turning
     return int(resident_bytes() + labels + max(working, COMPONENTS_BYTES * voxels))
 
 
-def _what_runs(network: torch.nn.Module, inferer: SlidingWindowInferer, device: torch.device) -> torch.nn.Module:
-    """Return the copy that is likely to run; made now, it is in the process's size.
+def _network_bytes(
+    network: torch.nn.Module, window: Sequence[int], device: torch.device, dtype: torch.dtype
+) -> tuple[int, tuple[int, ...]] | None:
+    """Return what `network_bytes` says of the copy that will run, or of the network as given; None if none runs.
 
-    A network without one, and a plan for another device, are held against the network as given.
+    A copy that is made now is in the process's size. A plan for another device is held against the network as
+    given, as is a network without a copy: a graph may hold what was done for other sizes, and fails here too.
     """
     weights = next(network.parameters(), None)
-    if weights is None or weights.device != device:
-        return network
-    try:
-        return inferer.fuse(network)
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise
-        return network
+    here = weights is not None and weights.device == device
+    for in_parts in (False, True, None) if here else (None,):
+        try:
+            runs = network if in_parts is None else fused(network, device, dtype, in_parts=in_parts)
+            return network_bytes(runs, window, dtype)
+        except Exception as error:  # it takes no windows of that size, or needs tensors with values
+            if is_out_of_memory(error):
+                raise
+    return None
 
 
 def slab_axis(shape: Sequence[int]) -> int:

@@ -11,8 +11,6 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-_known: weakref.WeakKeyDictionary[Any, dict[tuple, tuple[int, tuple[int, ...]]]] = weakref.WeakKeyDictionary()
-
 
 def free_gpu_bytes(device: torch.device) -> int:
     """Return what a GPU has free, with what torch holds there and does not use."""
@@ -30,13 +28,10 @@ def network_bytes(network: Any, shape: Sequence[int], dtype: torch.dtype) -> tup
     RuntimeError
         The network cannot take this shape.
     """
-    known = _known.setdefault(network, {})
-    if (key := (tuple(shape), dtype)) not in known:
-        copied = copy.deepcopy(network).to(device="meta", dtype=dtype)
-        with torch.inference_mode(), _Living() as living:
-            output = copied(torch.empty(*shape, dtype=dtype, device="meta"))
-        known[key] = (living.most, tuple(output.shape))
-    return known[key]
+    copied = copy.deepcopy(network).to(device="meta", dtype=dtype)
+    with torch.inference_mode(), _Living() as living:
+        output = copied(torch.empty(*shape, dtype=dtype, device="meta"))
+    return living.most, tuple(output.shape)
 
 
 class _Living(TorchDispatchMode):

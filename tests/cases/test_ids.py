@@ -22,7 +22,6 @@ names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"
         ([{"id": ".part-0-x", "image": IMAGE}], "CASES_BAD_ID"),
         ([{"image": IMAGE}], "CASES_BAD_ID"),
         ([{"id": "a"}], "CASES_BAD_ID"),
-        ([IMAGE], "CASES_BAD_ID"),
         ([{"id": "case", "image": IMAGE}, {"id": "CASE", "image": IMAGE}], "CASES_DUPLICATE_ID"),
         ([{"id": "é", "image": IMAGE}, {"id": "e\u0301", "image": IMAGE}], "CASES_DUPLICATE_ID"),
     ],
@@ -32,6 +31,10 @@ def test_an_id_that_leads_elsewhere_or_is_another_s_starts_nothing(cases, code, 
     bundle = BUNDLES / "hippocampus_mr_unet3d"
     assert code_of(predict, bundle, cases, tmp_path / "deep/out", weights=weights, device="cpu") == code
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_list_of_paths_is_no_list_of_cases():
+    assert code_of(check_case_ids, [IMAGE]) == "CASES_BAD_ID"
 
 
 @given(st.lists(st.lists(names, min_size=1, max_size=5).map(tuple), unique=True))
