@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from medseg.cases import Case, check_apart
@@ -11,7 +11,10 @@ from medseg.errors import InputError, some
 from medseg.files import sha256_of
 from medseg.prediction.claims import may_be_ours
 from medseg.prediction.manifest import MANIFEST, records_in
+from medseg.prediction.record import Record
 from medseg.write import SUFFIXES
+
+KEPT = "kept"  # a folder of the output's, for results that were changed or are of another input or model
 
 
 def check_outputs(cases: Sequence[Case], output_dir: str | Path, formats: Sequence[str]) -> None:
@@ -59,10 +62,9 @@ def check_is_not_input(data: str | Path, output_dir: str | Path) -> None:
 
 
 def keep_changed(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> tuple[str, ...]:
-    """Rename results that are about to be replaced and were changed after medseg wrote them.
+    """Move results to ``kept/`` that are about to be replaced and were changed after medseg wrote them.
 
-    Somebody may have corrected a label map by hand. It becomes ``<name>.kept-<hash>``, which no command takes for
-    a label map.
+    Somebody may have corrected a label map by hand.
 
     Returns
     -------
@@ -74,10 +76,38 @@ def keep_changed(output_dir: str | Path, case_id: str, formats: Sequence[str]) -
     if not there or may_be_ours(folder, case_id):
         return ()
     written = _named(folder)
-    changed = {path: digest for path in there if (digest := sha256_of(path)) not in written.get(path.name, ())}
-    for path, digest in changed.items():
-        path.rename(path.with_name(f"{path.name}.kept-{digest[:8]}"))
-    return ("OUTPUT_KEPT",) if changed else ()
+    return _kept(path for path in there if sha256_of(path) not in written.get(path.name, ()))
+
+
+def keep_stale(output_dir: str | Path, record: Record) -> tuple[str, ...]:
+    """Move a case's earlier results to ``kept/`` that are of another input or model than its new record.
+
+    A case that failed has no labels, whatever it had before its image was replaced; and a DICOM SEG of the last
+    model does not stay beside this one's NIfTI.
+
+    Returns
+    -------
+    tuple of str
+        `OUTPUT_KEPT` where there was one; a code for the record.
+    """
+    folder, new = Path(output_dir), {output.path for output in record.outputs}
+    there = [path for path in _results(folder, record.case, SUFFIXES) if path.is_file() and path.name not in new]
+    if not there:
+        return ()
+    makers = {output.path: each for each in records_in(folder) for output in each.outputs}
+    named = [path for path in there if path.name in makers]
+    return _kept(path for path in named if not makers[path.name].same_labels(record))
+
+
+def _kept(paths: Iterable[Path]) -> tuple[str, ...]:
+    moved = False
+    for path in paths:
+        case_id, suffix = next((path.name.removesuffix(s), s) for s in SUFFIXES.values() if path.name.endswith(s))
+        kept = path.parent / KEPT / f"{case_id}-{sha256_of(path)[:8]}{suffix}"
+        kept.parent.mkdir(exist_ok=True)
+        path.replace(kept)
+        moved = True
+    return ("OUTPUT_KEPT",) if moved else ()
 
 
 def any_result(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> bool:
@@ -85,7 +115,7 @@ def any_result(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> 
     return any(map(os.path.lexists, _results(Path(output_dir), case_id, formats)))
 
 
-def _results(folder: Path, case_id: str, formats: Sequence[str]) -> list[Path]:
+def _results(folder: Path, case_id: str, formats: Iterable[str]) -> list[Path]:
     return [folder / f"{case_id}{SUFFIXES[name]}" for name in formats]
 
 

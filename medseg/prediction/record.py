@@ -99,6 +99,11 @@ class Record:
         known["input"] = InputState.from_json(value.get("input"))
         return cls(**known, inputs=inputs, codes=codes, outputs=outputs, facts=facts)
 
+    def same_labels(self, other: Record) -> bool:
+        """Say whether two records are of one input, model and selection, and so of the same labels."""
+        known = bool(self.input.sha256) and self.input.sha256 == other.input.sha256
+        return known and self.bundle == other.bundle and self.select == other.select
+
     def failed(self, error: Exception) -> Record:
         """Return the record with what went wrong; nothing raises in here."""
         found = cause_of(error)

@@ -22,7 +22,7 @@ from medseg.prediction.claims import Claims, sweep_marks
 from medseg.prediction.finished import Wanted, finished, settles
 from medseg.prediction.manifest import MANIFEST, NewRecords, append, make_ready
 from medseg.prediction.origin import Origin
-from medseg.prediction.outputs import any_result, check_outputs, keep_changed
+from medseg.prediction.outputs import any_result, check_outputs, keep_changed, keep_stale
 from medseg.prediction.record import Record, attempt, log_case
 from medseg.prediction.resources import Resources
 from medseg.prediction.shards import share
@@ -126,9 +126,8 @@ def _predict(
     def finish(case: Case, record: Record, prepared: Prepared | None, found: tuple | None) -> None:
         record = _written(folder, found or (record, None), prepared)
         record = replace(record, peak_rss_mib=_peak_rss_mib(), medseg=version("medseg"))
-        done[case["id"]] = record = replace(
-            record, bundle=folder.origin.as_json(), select=folder.selection.as_json()
-        )
+        record = replace(record, bundle=folder.origin.as_json(), select=folder.selection.as_json())
+        done[case["id"]] = record = replace(record, codes=_joined(record.codes, keep_stale(folder.path, record)))
         append(folder.path, record)
         unnamed = record.status != "done" and any_result(folder.path, case["id"], folder.formats.names)
         folder.claims.release(case["id"], keep_mark=unnamed)
@@ -143,6 +142,10 @@ def _predict(
     with batch.stopped_by_sigterm(), closing(source):
         batch.run(source, segments, finish, total=len(left))
     return done | folder.claims.settled
+
+
+def _joined(codes: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*codes, *more)))
 
 
 def _source(

@@ -1,5 +1,6 @@
 """Nothing of the user's is ever written over: inputs, labels, and files that medseg did not write."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,33 @@ def test_a_label_map_that_was_corrected_by_hand_is_kept(tmp_path):
     assert (first["codes"], second["codes"]) == ([], ["OUTPUT_KEPT"])
     found = contents(tmp_path / "out")
     (kept,) = found.keys() - whole.keys()
-    assert kept.startswith("case_0001.nii.gz.kept-")
+    assert re.fullmatch(r"kept/case_0001-[0-9a-f]{8}\.nii\.gz", kept)
     assert found[kept] == b"corrected by hand"
     assert found["case_0001.nii.gz"] == whole["case_0001.nii.gz"]
+
+
+def test_a_case_that_fails_now_has_no_labels_of_before(tmp_path):
+    """Its image was replaced by one that cannot be read: the old labels are not the case's any more."""
+    write_cases(tmp_path / "in", 2)
+    predict_small(tmp_path / "in", tmp_path / "out")
+    whole = contents(tmp_path / "out")
+    (tmp_path / "in/case_0001.nii.gz").write_bytes(b"damaged")
+    _, failed = predict_small(tmp_path / "in", tmp_path / "out")
+    assert failed["codes"] == ["FILE_UNREADABLE", "OUTPUT_KEPT"]
+    found = contents(tmp_path / "out")
+    assert "case_0001.nii.gz" not in found
+    assert [content for name, content in found.items() if name.startswith("kept/")] == [whole["case_0001.nii.gz"]]
+
+
+def test_results_of_another_model_do_not_stay_beside_new_ones(weights, tmp_path):
+    """Of the same model they do: formats may be asked for one after the other."""
+    case = SAMPLES / "mr_held_back/images/mr_19"
+
+    def predicted(**how):
+        (record,) = predict(BUNDLE, case, tmp_path, weights=weights, device="cpu", **how)
+        return record["codes"], sorted(path.name for path in tmp_path.iterdir())
+
+    both = ["manifest.jsonl", "mr_19.nii.gz", "mr_19.seg.dcm"]
+    predicted()
+    assert predicted(formats="dicom-seg") == ([], both)
+    assert predicted(formats="nifti", precision="float32") == (["OUTPUT_KEPT"], ["kept", *both[:2]])
