@@ -85,8 +85,8 @@ RUNNING: dict[str, Problem] = {
     ),
     "OUTPUT_KEPT": Problem(
         TOLERATED,
-        "a result was changed since medseg wrote it, by hand for example, and was about to be replaced; or it is of "
-        "another input or model than the case's new record. It was moved to `kept/` in the output folder",
+        "a result was changed since medseg wrote it, by hand for example, and was about to be replaced; or it is "
+        "of another input or model than the case's new record. It was moved to `kept/` in the output folder",
         "look at both; delete the one that is not needed",
     ),
     "OUTPUT_NO_SPACE": Problem(

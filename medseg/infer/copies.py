@@ -15,6 +15,7 @@ from torch import fx, nn
 from medseg.infer.device import channels_last
 from medseg.infer.fused import folded, folded_in_parts
 from medseg.infer.sample_norm import use_sample_norms
+from medseg.infer.state import state_of
 from medseg.infer.subpixel import use_subpixels
 from medseg.infer.tracing import shared_copy, traced
 from medseg.networks import Ensemble
@@ -47,6 +48,8 @@ class Kept:
         Its graph, if it has one, once it was looked for.
     grows
         Whether larger windows gave the same, once that was tried.
+    alone
+        Whether a window's scores are the same whatever others are in its batch, once that was tried.
     needs
         What it takes of memory, for each kind of window that was asked about.
     """
@@ -57,6 +60,7 @@ class Kept:
     folded: dict[bool, nn.Module] = field(default_factory=dict)
     graphs: list[fx.GraphModule | None] = field(default_factory=list)
     grows: bool | None = None
+    alone: bool | None = None
     needs: dict[tuple, tuple[int, tuple[int, ...]] | None] = field(default_factory=dict)
 
 
@@ -64,12 +68,8 @@ _kept: WeakKeyDictionary[nn.Module, Kept] = WeakKeyDictionary()
 
 
 def kept(network: nn.Module) -> Kept:
-    """Return what is known of a network in the state it is in now."""
-    tensors = (*network.parameters(), *network.buffers())
-    state = (
-        tuple((tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors),
-        tuple((id(module), module.training) for module in network.modules()),
-    )
+    """Return what is known of a network in the state it is in now, see `medseg.infer.state.state_of`."""
+    state = state_of(network)
     with LOCK:
         if network not in _kept or _kept[network].state != state:
             _kept[network] = Kept(state)
@@ -95,7 +95,10 @@ def graph_of(network: nn.Module) -> fx.GraphModule | None:
     known = kept(network)
     with LOCK:
         if not known.graphs:
-            known.graphs.append(traced(shared_copy(network)))
+            try:
+                known.graphs.append(traced(shared_copy(network)))
+            except Exception:  # it holds what cannot be copied, such as a lock
+                known.graphs.append(None)
         return known.graphs[0]
 
 

@@ -181,7 +181,7 @@ class SlidingWindowInferer(Inferer):
     ) -> Iterator[torch.Tensor]:
         """Yield the slabs of each volume; `given` goes to the network, `settings` to `blended_slabs`."""
         volumes = [plain(volume) for volume in volumes]
-        run, windows = self._ready(volumes[0], network, any(given))
+        run, windows, at_once = self._ready(volumes[0], network, any(given))
         flat = len(self.roi_size) == 2
 
         def forward(batch: torch.Tensor) -> torch.Tensor:
@@ -189,12 +189,14 @@ class SlidingWindowInferer(Inferer):
             scores = take(run(batch, *given[0], **given[1]), batch)
             return scores[..., None] if flat else scores
 
-        at_once = self.windows_at_once(run.device) if sees_windows_alone(network) else self.sw_batch_size
         settings.update(batch_size=at_once, progress=self.progress)
         return blended_slabs(volumes, forward, windows, **settings)
 
-    def _ready(self, volume: torch.Tensor, network: Network, as_given: bool) -> tuple[Running, Windows]:
-        """Return how the network is run, and where; what is not known yet is tried on windows of `volume`."""
+    def _ready(self, volume: torch.Tensor, network: Network, as_given: bool) -> tuple[Running, Windows, int]:
+        """Return how the network is run, where, and on how many windows at once.
+
+        What is not known yet is tried on windows of `volume`.
+        """
         device = torch.device(self.sw_device or volume.device)
         dtype, shape, axes = dtype_of(self.precision, device.type), volume.shape[1:], len(self.roi_size)
         trained = copy.copy(self)
@@ -206,19 +208,26 @@ class SlidingWindowInferer(Inferer):
             return None if window is None else (window[None, ..., 0] if axes == 2 else window[None])
 
         if as_given:
-            return Running(network, device, dtype), windows
+            return Running(network, device, dtype), windows, self.sw_batch_size
         run = running(network, device, dtype, lambda: sample(windows))
+        at_once = self.windows_at_once(device)
+        if at_once > self.sw_batch_size and not sees_windows_alone(
+            network, run, lambda: sample(windows), needs_graph=True
+        ):
+            at_once = self.sw_batch_size
         if self.adapt and isinstance(network, torch.nn.Module) and may_grow(network):
             larger = self.windows(shape, network)
             if grows(network, run, lambda: sample(larger), windows.size[:axes]):
-                return run, larger
-        return run, windows
+                return run, larger, at_once
+        return run, windows, at_once
 
     def _blended(
         self, inputs: torch.Tensor, network: Network, home: str | torch.device, given: Given
     ) -> torch.Tensor:
         """Return the scores of a batch of one tensor each, whose windows share the network's batches."""
         self, flat = self._of_axes(inputs.ndim - 2), inputs.ndim == 4
+        if self._is_for_monai(inputs, network, given):
+            raise OtherOutput
         volumes, home = inputs[..., None] if flat else inputs, torch.device(home)
         scores, done, length = torch.empty(0), 0, volumes.shape[2]
         for slab in self._walk(list(volumes), network, only, given, keep_on=home):
@@ -229,6 +238,21 @@ class SlidingWindowInferer(Inferer):
             done += slab.shape[1]
         scores = scores[..., 0] if flat else scores
         return MetaTensor(scores).copy_meta_from(inputs, copy_attr=False) if hasattr(inputs, "meta") else scores
+
+    def _is_for_monai(self, inputs: torch.Tensor, network: Network, given: Given) -> bool:
+        """Whether a network's scores of a window depend on the others in its batch, which then must be MONAI's."""
+        if self.sw_batch_size == 1 or any(given) or not isinstance(network, torch.nn.Module):
+            return False
+        device = torch.device(self.sw_device or inputs.device)
+        volume = plain(inputs[0] if inputs.ndim == 5 else inputs[0, ..., None])
+        trained = copy.copy(self)
+        trained.adapt = False
+        window = trained.windows(volume.shape[1:], network).sample(volume)
+        if window is None:
+            return False
+        run = Running(network, device, dtype_of(self.precision, device.type))
+        shown = window[None, ..., 0] if len(self.roi_size) == 2 else window[None]
+        return not sees_windows_alone(network, run, lambda: shown)
 
     def _of_axes(self, axes: int) -> SlidingWindowInferer:
         """Return this inferer for images of so many spatial axes; windows of two go over slices of three."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from medseg.infer.copies import LOCK, Choice, can_be_copied, candidates, kept, placed
+from medseg.infer.copies import LOCK, Choice, can_be_copied, candidates, graph_of, kept, placed
 from medseg.infer.device import LAYOUTS, Network
 from medseg.infer.out_of_memory import is_out_of_memory
 
@@ -39,7 +39,7 @@ class Running:
                 return output
         return self.as_given(windows, *args, **kwargs)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: what a lazy module makes now can be trained later
     def as_given(self, windows: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         """Return what the network gives itself, in float32 where it cannot do with autocast."""
         windows = windows.to(self.device, _own_dtype(self.network, windows), non_blocking=True).contiguous()
@@ -71,12 +71,46 @@ def running(
     return made
 
 
-def sees_windows_alone(network: Network) -> bool:
-    """Whether a network is known to give a window the same scores whatever others are in its batch."""
-    return isinstance(network, nn.Module) and not any(
-        module.training or (isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is None)
-        for module in network.modules()
-    )
+def sees_windows_alone(
+    network: Network, run: Running, sample: Callable[[], torch.Tensor | None], *, needs_graph: bool = False
+) -> bool:
+    """Whether a network gives a window the same scores whatever others are in its batch; tried once, on `sample`.
+
+    Parameters
+    ----------
+    needs_graph
+        No where its operations depend on values: two windows cannot show what others would do.
+    """
+    if not isinstance(network, nn.Module) or any(module.training for module in network.modules()):
+        return False
+    if needs_graph and (not can_be_copied(network) or graph_of(network) is None):
+        return False
+    with LOCK:
+        known = kept(network)
+        if known.alone is None and (window := sample()) is not None:
+            known.alone = _is_same_in_company(run, window)
+        return known.alone is True
+
+
+def _is_same_in_company(run: Running, window: torch.Tensor) -> bool:
+    """Compare the scores of two unlike windows together, in either order, with those of each by itself."""
+    pair = window, 1 - 2 * window
+    try:
+        alone = [_leaves(run(each)) for each in pair]
+        for first, second in ((0, 1), (1, 0)):
+            for output, *expected in zip(
+                _leaves(run(torch.cat([pair[first], pair[second]]))), alone[first], alone[second], strict=True
+            ):
+                wanted = torch.cat(expected)
+                if output.shape != wanted.shape or _largest(output, wanted) > SAME_SCORES * float(
+                    wanted.abs().max()
+                ):
+                    return False
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return False
+    return True
 
 
 @torch.inference_mode()
