@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import RLock
 from typing import Any
@@ -67,8 +69,27 @@ class Kept:
 _kept: WeakKeyDictionary[nn.Module, Kept] = WeakKeyDictionary()
 
 
+# Networks that nobody changes at the moment, by id
+_unchanged: ContextVar[Mapping[int, Kept]] = ContextVar("unchanged", default={})  # noqa: B039
+
+
+@contextmanager
+def unchanged(network: Any) -> Iterator[None]:
+    """Look at a network's state once for the whole block, in which nobody changes it."""
+    if not isinstance(network, nn.Module):
+        yield
+        return
+    token = _unchanged.set({**_unchanged.get(), id(network): kept(network)})
+    try:
+        yield
+    finally:
+        _unchanged.reset(token)
+
+
 def kept(network: nn.Module) -> Kept:
     """Return what is known of a network in the state it is in now, see `medseg.infer.state.state_of`."""
+    if id(network) in _unchanged.get():
+        return _unchanged.get()[id(network)]
     state = state_of(network)
     with LOCK:
         if network not in _kept or _kept[network].state != state:

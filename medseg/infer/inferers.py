@@ -13,7 +13,7 @@ from monai.inferers import Inferer
 
 from medseg.errors import InputError
 from medseg.infer.blending import blended_slabs
-from medseg.infer.copies import fused
+from medseg.infer.copies import fused, unchanged
 from medseg.infer.device import Network, dtype_of, plain
 from medseg.infer.growth import grows, may_grow
 from medseg.infer.monai_arguments import Given, by_monai, for_axes, refuse
@@ -114,7 +114,7 @@ class SlidingWindowInferer(Inferer):
             device = "cpu"
         axes = inputs.ndim - 2
         if not self.with_coord and "condition" not in kwargs and (axes in (2, 3)):
-            with suppress(OtherOutput):
+            with suppress(OtherOutput), unchanged(network):
                 return self._blended(inputs, network, device or inputs.device, (args, kwargs))
         return by_monai(self, inputs, network, device, (args, kwargs))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -15,6 +16,7 @@ from monai.data import MetaTensor
 from medseg.errors import InputError
 from medseg.geometry import shifted
 from medseg.infer.confidence import Confidence
+from medseg.infer.copies import unchanged
 from medseg.infer.device import fastest_convolutions, plain
 from medseg.infer.inferers import SlidingWindowInferer
 from medseg.infer.memory_plans import Plan, plans, predict_bytes, slab_axis
@@ -103,9 +105,18 @@ def label_image(
     InputError
         `MEMORY_TOO_SMALL`: not even the smallest plan fits.
     """
-    budget, ran_out = budget_bytes(budget_mib), 0
+    with unchanged(network):
+        return _label(
+            image, network, plans(inferer, torch.device(device)), budget_bytes(budget_mib), keep_probabilities
+        )
+
+
+def _label(
+    image: MetaTensor, network: Any, ways: Iterable[Plan], budget: int, keep_probabilities: bool
+) -> Segmentation:
+    ran_out = 0
     smallest: int | None = None
-    for plan in plans(inferer, torch.device(device)):
+    for plan in ways:
         try:
             predicted = predict_bytes(image, network, plan)
             if predicted is not None and predicted > budget:
