@@ -9,8 +9,9 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,6 +28,8 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
 STALE_AFTER_S = 24 * 3600.0  # where a file system has no locks that tell whether a part has a living writer
 LOCK_WAIT_S = 5.0
+# Told of each file that is whole, right before it takes its name: of the part and of the path
+before_rename: ContextVar[Callable[[Path, Path], None]] = ContextVar("before_rename", default=lambda *_: None)
 
 
 @contextmanager
@@ -50,6 +53,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
             yield part
             with part.open("rb+") as stream:
                 os.fsync(stream.fileno())
+            before_rename.get()(part, path)
             part.replace(path)
             _sync_folder(path.parent)
     finally:

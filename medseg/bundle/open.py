@@ -14,6 +14,7 @@ from medseg.bundle.metadata import META, Metadata, read_metadata
 from medseg.bundle.overrides import apply_overrides, follow, is_expression
 from medseg.bundle.segments import check_labels
 from medseg.errors import InputError
+from medseg.files import sha256_of
 
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
@@ -66,9 +67,13 @@ class Config:
         return value
 
     def sha256(self, settings: Any) -> str:
-        """Return the hash of what may change the labels: the config as it is written, and `settings`, resolved."""
+        """Return the hash of what may change the labels: the config as written, `settings` resolved, Python code.
+
+        The code is that of the bundle's folder, which its config may import.
+        """
         written = {key: value for key, value in self.values.items() if key not in PER_RUN}
-        text = json.dumps([written, settings], sort_keys=True, default=str)
+        code = {str(file.relative_to(self.root)): sha256_of(file) for file in sorted(self.root.rglob("*.py"))}
+        text = json.dumps([written, settings, *([code] if code else [])], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def parser(self) -> ConfigParser:

@@ -1,18 +1,18 @@
 """Cases shared by any number of processes: each is taken by one, under a lock that dies with its owner.
 
-A case's mark, a hidden file beside its results, is what is locked. It also says, where it is not empty, that files
-of the case may be there which the manifest does not name yet: if the owner is killed, the next run knows them.
+A case's mark, a hidden file beside its results, is what is locked. It also holds the hashes of files of the case
+that the manifest does not name yet: if the owner is killed, the next run knows them for its own.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from medseg.cases import Case
-from medseg.files import refusals, try_lock
+from medseg.files import before_rename, sha256_of, try_lock
 from medseg.prediction.manifest import NewRecords
 from medseg.prediction.record import Record
 
@@ -24,12 +24,12 @@ def mark_of(output_dir: str | Path, case_id: str) -> Path:
     return Path(output_dir) / f"{WRITING}{case_id}"
 
 
-def may_be_ours(output_dir: str | Path, case_id: str) -> bool:
-    """Say whether a case's files are there, or may come, without the manifest naming them yet."""
+def announced(output_dir: str | Path, case_id: str) -> set[str]:
+    """Return the hashes of a case's files that may be there without the manifest naming them yet."""
     try:
-        return mark_of(output_dir, case_id).stat().st_size > 0
-    except OSError:
-        return False
+        return set(mark_of(output_dir, case_id).read_text(encoding="ascii").split())
+    except (OSError, UnicodeDecodeError):
+        return set()
 
 
 class Claims:
@@ -57,7 +57,7 @@ class Claims:
 
     def __exit__(self, *_: object) -> None:
         for case_id in list(self.held):  # of a batch that was stopped
-            self.release(case_id, keep_mark=may_be_ours(self.output_dir, case_id))
+            self.release(case_id, keep_mark=bool(announced(self.output_dir, case_id)))
 
     def take(self, cases: Sequence[Case]) -> Iterator[Case | None]:
         """Yield each case that is taken now, and None whenever all that is left is in other hands.
@@ -98,8 +98,9 @@ class Claims:
                 return True
             os.close(descriptor)  # its last owner took it away in between
 
-    def announce(self, case_id: str) -> None:
-        """Mark that a case's files are about to come.
+    @contextmanager
+    def announcing(self, case_id: str) -> Iterator[None]:
+        """Put the hash of each file that is written in the block into the case's mark, before it takes its name.
 
         Raises
         ------
@@ -107,10 +108,18 @@ class Claims:
             `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`.
         """
         path = mark_of(self.output_dir, case_id)
-        with refusals(path), path.open("ab") as stream:
-            stream.write(b"1")
-            stream.flush()
-            os.fsync(stream.fileno())
+
+        def tell(part: Path, _: Path) -> None:
+            with path.open("ab") as stream:
+                stream.write(f"{sha256_of(part)}\n".encode())
+                stream.flush()
+                os.fsync(stream.fileno())
+
+        token = before_rename.set(tell)
+        try:
+            yield
+        finally:
+            before_rename.reset(token)
 
     def release(self, case_id: str, *, keep_mark: bool = False) -> None:
         """Let a case go, and take its mark away unless files of it are there that no record names."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from medseg.cases import Case, check_apart
 from medseg.errors import InputError, some
 from medseg.files import sha256_of
-from medseg.prediction.claims import may_be_ours
+from medseg.prediction.claims import announced
 from medseg.prediction.manifest import MANIFEST, records_in
 from medseg.prediction.record import Record
 from medseg.write import SUFFIXES
@@ -32,7 +33,7 @@ def check_outputs(cases: Sequence[Case], output_dir: str | Path, formats: Sequen
         path
         for case in cases
         for path in _results(folder, case["id"], formats)
-        if os.path.lexists(path) and not may_be_ours(folder, case["id"])
+        if os.path.lexists(path) and not _is_announced(folder, case["id"], path)
     ]
     if not taken:
         return
@@ -73,10 +74,11 @@ def keep_changed(output_dir: str | Path, case_id: str, formats: Sequence[str]) -
     """
     folder = Path(output_dir)
     there = [path for path in _results(folder, case_id, formats) if path.is_file()]
-    if not there or may_be_ours(folder, case_id):
+    unknown = [path for path in there if not _is_announced(folder, case_id, path)]
+    if not unknown:
         return ()
     written = _named(folder)
-    return _kept(path for path in there if sha256_of(path) not in written.get(path.name, ()))
+    return _kept(path for path in unknown if sha256_of(path) not in written.get(path.name, ()))
 
 
 def keep_stale(output_dir: str | Path, record: Record) -> tuple[str, ...]:
@@ -103,7 +105,10 @@ def _kept(paths: Iterable[Path]) -> tuple[str, ...]:
     moved = False
     for path in paths:
         case_id, suffix = next((path.name.removesuffix(s), s) for s in SUFFIXES.values() if path.name.endswith(s))
-        kept = path.parent / KEPT / f"{case_id}-{sha256_of(path)[:8]}{suffix}"
+        digest = sha256_of(path)
+        names = (f"{case_id}-{digest[:8]}{again}{suffix}" for again in chain([""], map("-{}".format, count(2))))
+        free = (path.parent / KEPT / name for name in names)
+        kept = next(kept for kept in free if not kept.exists() or sha256_of(kept) == digest)
         kept.parent.mkdir(exist_ok=True)
         path.replace(kept)
         moved = True
@@ -113,6 +118,12 @@ def _kept(paths: Iterable[Path]) -> tuple[str, ...]:
 def any_result(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> bool:
     """Say whether one of a case's files is there."""
     return any(map(os.path.lexists, _results(Path(output_dir), case_id, formats)))
+
+
+def _is_announced(folder: Path, case_id: str, path: Path) -> bool:
+    """Say whether a file is as a run wrote it that was ended before it could record it."""
+    hashes = announced(folder, case_id)
+    return bool(hashes) and path.is_file() and sha256_of(path) in hashes
 
 
 def _results(folder: Path, case_id: str, formats: Iterable[str]) -> list[Path]:

@@ -204,16 +204,16 @@ def _written(folder: _Folder, found: tuple[Record, Labelled | None], prepared: P
 
     def write() -> tuple[tuple[Output, ...], tuple[str, ...]]:
         kept = keep_changed(folder.path, record.case, folder.formats.names)
-        folder.claims.announce(record.case)
-        outputs = retry_if_out_of_memory(
-            write_results,
-            folder.path / record.case,
-            labelled.labels,
-            prepared.volume,
-            metadata=folder.origin.metadata,
-            formats=folder.formats,
-            probabilities=labelled.probabilities,
-        )
+        with folder.claims.announcing(record.case):
+            outputs = retry_if_out_of_memory(
+                write_results,
+                folder.path / record.case,
+                labelled.labels,
+                prepared.volume,
+                metadata=folder.origin.metadata,
+                formats=folder.formats,
+                probabilities=labelled.probabilities,
+            )
         return outputs, kept
 
     after, written = attempt(record, "write", write)

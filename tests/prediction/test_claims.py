@@ -9,7 +9,8 @@ import pytest
 from oracles.shared_line import run_together
 from project import python_path
 
-from medseg.prediction.claims import WRITING, Claims, may_be_ours, sweep_marks
+from medseg.files import sha256_of
+from medseg.prediction.claims import WRITING, Claims, announced, sweep_marks
 from medseg.prediction.manifest import NewRecords, append
 from medseg.prediction.record import Record
 
@@ -52,13 +53,14 @@ def test_what_another_has_done_meanwhile_is_settled(tmp_path):
 def test_a_lock_dies_with_its_owner(tmp_path):
     code = (
         "import sys, os, time\n"
+        "from medseg.files import write_text\n"
         "from medseg.prediction.claims import Claims\n"
         "from medseg.prediction.manifest import NewRecords\n"
         f"folder = {str(tmp_path)!r}\n"
         "claims = Claims(folder, NewRecords(folder), lambda *_: False)\n"
         f"walk = claims.take({CASES!r})\n"
         "next(walk)\n"
-        "claims.announce('case_0')\n"
+        "with claims.announcing('case_0'): write_text(folder + '/case_0.nii.gz', 'labels')\n"
         "print('taken', flush=True)\n"
         "sys.stdin.read()\n"
     )
@@ -69,7 +71,7 @@ def test_a_lock_dies_with_its_owner(tmp_path):
         assert taken(claims) == ["case_1", "case_2"]
     owner.send_signal(signal.SIGKILL)
     owner.communicate()
-    assert may_be_ours(tmp_path, "case_0")
+    assert announced(tmp_path, "case_0") == {sha256_of(tmp_path / "case_0.nii.gz")}
     with claims_on(tmp_path) as claims:
         assert taken(claims) == ["case_0", "case_1", "case_2"]
 

@@ -8,7 +8,7 @@ import pytest
 from project import BUNDLES, SAMPLES, medseg, run
 
 from medseg import InputError, predict
-from medseg.bundle import Metadata
+from medseg.bundle import Metadata, open_config
 from medseg.files import sha256_of
 from medseg.prediction.finished import Wanted, finished, is_done, records_if_finished
 from medseg.prediction.inputs import InputState, content_sha256, stamp_of
@@ -154,3 +154,13 @@ def test_a_config_s_own_keys_are_part_of_what_makes_the_labels(weights, tmp_path
     predict(copy, values["dataset_dir"], tmp_path / "out", weights=weights, device="cpu")
     assert records_if_finished(copy, values) is not None
     assert records_if_finished(copy, {**values, "keep": []}) is None
+
+
+def test_the_bundle_s_own_code_is_part_of_what_makes_the_labels(tmp_path):
+    copy = tmp_path / BUNDLE.name
+    shutil.copytree(BUNDLE, copy)
+    (copy / "scripts").mkdir()
+    (copy / "scripts/network.py").write_text("SIGN = 1\n")
+    before = open_config(copy, "inference").sha256({})
+    (copy / "scripts/network.py").write_text("SIGN = -1\n")
+    assert open_config(copy, "inference").sha256({}) != before

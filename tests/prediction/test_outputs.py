@@ -10,6 +10,7 @@ from oracles.small_batch import predict_small, write_cases
 from project import BUNDLES, SAMPLES
 
 from medseg import InputError, predict
+from medseg.files import sha256_of
 from medseg.prediction.claims import mark_of
 from medseg.prediction.manifest import append, read_newest
 
@@ -80,10 +81,10 @@ def test_what_a_killed_or_failed_run_left_is_our_own(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     whole = contents(tmp_path / "whole")
-    mark_of(out, "case_0000").write_bytes(b"1")
     (out / "case_0000.nii.gz").write_bytes(b"before its record")
+    mark_of(out, "case_0000").write_text(sha256_of(out / "case_0000.nii.gz") + "\n")
     predict_small(tmp_path / "in/case_0001.nii.gz", out)
-    mark_of(out, "case_0001").write_bytes(b"1")
+    mark_of(out, "case_0001").write_text(sha256_of(out / "case_0001.nii.gz") + "\n")
     append(out, replace(read_newest(out)["case_0001"], status="failed", outputs=()))
     assert [record["status"] for record in predict_small(tmp_path / "in", out)] == ["done"] * 3
     found = contents(out)
@@ -160,3 +161,23 @@ def test_results_of_another_model_do_not_stay_beside_new_ones(weights, tmp_path)
     predicted()
     assert predicted(formats="dicom-seg") == ([], both)
     assert predicted(formats="nifti", precision="float32") == (["OUTPUT_KEPT"], ["kept", *both[:2]])
+
+
+@pytest.mark.parametrize("was", ["recorded", "killed"])
+def test_what_was_corrected_after_a_run_that_was_ended_is_not_lost(tmp_path, was):
+    """The mark of the run that was ended says which bytes are its own, not that all that comes there are."""
+    write_cases(tmp_path / "in", 1)
+    out = tmp_path / "out"
+    predict_small(tmp_path / "in", out)
+    path = out / "case_0000.nii.gz"
+    mark_of(out, "case_0000").write_text(sha256_of(path) + "\n")
+    path.write_bytes(b"corrected by hand")
+    if was == "killed":  # before its first record
+        (out / "manifest.jsonl").unlink()
+        with pytest.raises(InputError, match="OUTPUT_WOULD_OVERWRITE"):
+            predict_small(tmp_path / "in", out)
+        assert path.read_bytes() == b"corrected by hand"
+    else:
+        (record,) = predict_small(tmp_path / "in", out)
+        assert record["codes"] == ["OUTPUT_KEPT"]
+        assert [kept.read_bytes() for kept in (out / "kept").iterdir()] == [b"corrected by hand"]
