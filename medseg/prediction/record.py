@@ -18,7 +18,8 @@ from medseg.write import Output
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 LISTS = ("inputs", "outputs", "codes")
-RETRIES = "medseg.infer.out_of_memory:"  # calls everything once more, and is where nothing goes wrong
+# They call what they are given, and are where nothing goes wrong
+CALLERS = ("medseg.infer.out_of_memory:", "medseg.prediction.inputs:")
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,6 @@ def _what_and_where(error: BaseException) -> str:
         for cause in causes
         for frame, line in walk_tb(cause.__traceback__)
     ]
-    ours = [place for place in places if place.startswith("medseg.") and not place.startswith(RETRIES)]
+    ours = [place for place in places if place.startswith("medseg.") and not place.startswith(CALLERS)]
     where = ", called from ".join(dict.fromkeys([*places[-1:], *ours[-1:]]))
     return f"{type(causes[-1]).__name__} at {where or 'an unknown place'}"
