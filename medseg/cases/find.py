@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 from medseg.cases.ids import case_ids, check_case_ids
 from medseg.errors import InputError, some
-from medseg.read import is_readable, looks_like_dicom, walk
+from medseg.read import is_nifti, is_readable, looks_like_dicom, walk
 
 Case = dict[str, str]
 LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
@@ -22,7 +23,7 @@ RESULT_SUFFIXES = (".seg.dcm", ".rtstruct.dcm")  # beside label maps; their fold
 def case_id(path: str | Path) -> str:
     """Return the case's name: the file's without ``.nii.gz`` or the like, or the DICOM folder's."""
     path = Path(path)
-    name = path.name.removesuffix(".gz").removesuffix(".nii")
+    name = re.sub(r"(\.nii)?(\.gz)?\Z", "", path.name, flags=re.IGNORECASE)
     return path.stem if is_readable(path) and name == path.name else name
 
 
@@ -88,15 +89,22 @@ def _listed(path: Path, labelled: bool, nested: bool) -> list[Case]:
     if layout is None:
         return _images_in(path, nested)
     images, labels = layout
-    cases = _images_in(path / images, nested)
+    cases, found = _images_in(path / images, nested), _labels_in(path / labels)
     for case in cases:
         image = Path(case["image"]).relative_to(path / images)
-        names = (image.parent / case_id(image), case["id"])
-        files = (path / labels / f"{name}{suffix}" for name in names for suffix in (".nii.gz", ".nii"))
-        label = next((file for file in files if file.is_file()), None)
+        label = found.get(image.parent / case_id(image)) or found.get(Path(case["id"]))
         if label is not None:
             case["label"] = str(label)
     return cases
+
+
+def _labels_in(folder: Path) -> dict[Path, Path]:
+    """Return the label maps below a folder by their path in it without ``.nii.gz``."""
+    if not folder.is_dir():
+        return {}
+    files = [Path(parent, name) for parent, _, names in walk(folder) for name in names if is_nifti(name)]
+    there = [file.relative_to(folder) for file in files if file.is_file()]
+    return {file.parent / case_id(file): folder / file for file in there}
 
 
 def layout_of(folder: Path) -> tuple[str, str] | None:

@@ -37,9 +37,9 @@ class ItkHeader:
 
 
 def is_itk_format(path: str | Path) -> bool:
-    """Say whether the name is an NRRD or MetaImage file's, of the kinds that are refused too."""
+    """Say whether the name is an NRRD or MetaImage file's, in either case, of the kinds that are refused too."""
     path = Path(path)
-    return path.suffix in (*SUFFIXES, *DETACHED) and not path.name.startswith(".")
+    return path.suffix.lower() in (*SUFFIXES, *DETACHED) and not path.name.startswith(".")
 
 
 def scan_itk(path: str | Path) -> ItkHeader:
@@ -87,7 +87,7 @@ def read_itk(path: str | Path) -> Volume:
 
 
 def _checked(file: BinaryIO, path: Path) -> tuple[ItkHeader, ItkText]:
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise unreadable(path, "it is a header whose voxels lie in another file")
     text = parse_text(file, path)
     affine, dtype = _geometry(path, text)
@@ -108,7 +108,7 @@ def _geometry(path: Path, text: ItkText) -> tuple[np.ndarray, np.dtype]:
     import SimpleITK  # costs 0.1 s, and few need it
 
     reader = SimpleITK.ImageFileReader()
-    reader.SetImageIO(SUFFIXES[path.suffix])
+    reader.SetImageIO(SUFFIXES[path.suffix.lower()])
     reader.SetFileName(str(path))
     shown = SimpleITK.ProcessObject.GetGlobalWarningDisplay()
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)

@@ -51,7 +51,7 @@ def parse_text(stream: BinaryIO, path: Path) -> ItkText:
         `FILE_UNREADABLE` for what is damaged, detached or packed otherwise; `IMAGE_NOT_SCALAR`,
         `IMAGE_EMPTY`, `GEOMETRY_NOT_3D`.
     """
-    text = _nrrd(stream, path) if path.suffix == ".nrrd" else _meta(stream, path)
+    text = _nrrd(stream, path) if path.suffix.lower() == ".nrrd" else _meta(stream, path)
     if any(n < 0 for n in text.sizes) or not text.sizes:
         raise unreadable(path, f"its shape {text.sizes} is impossible")
     if prod(text.sizes) == 0:

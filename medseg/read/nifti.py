@@ -17,8 +17,8 @@ SUFFIXES = (".nii.gz", ".nii")
 
 
 def is_nifti(path: str | Path) -> bool:
-    """Say whether the name is a NIfTI file's; hidden files (``._x.nii.gz`` of macOS archives) are not."""
-    name = Path(path).name
+    """Say whether the name is a NIfTI file's, in either case; hidden files (``._x.nii.gz`` of macOS) are not."""
+    name = Path(path).name.lower()
     return name.endswith(SUFFIXES) and not name.startswith(".")
 
 
@@ -80,4 +80,4 @@ def _checked(stream: BinaryIO, path: Path) -> tuple[NiftiHeader, int]:
 
 
 def _is_gzipped(path: Path) -> bool:
-    return path.name.endswith(".gz")
+    return path.name.lower().endswith(".gz")

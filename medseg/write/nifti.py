@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -51,7 +52,7 @@ def write_label_map(path: str | Path, labels: np.ndarray, affine: np.ndarray, li
         header.set_qform(affine, code="scanner")
         header.set_xyzt_units("mm")
     else:
-        source: Any = nibabel.load(like).header
+        source = _header_of(like)
         for field in GRID_FIELDS:
             header[field] = source[field]
         header["pixdim"][:4] = source["pixdim"][:4]
@@ -68,6 +69,16 @@ def write_label_map(path: str | Path, labels: np.ndarray, affine: np.ndarray, li
             stream.write(packer.compress(chunk) if packer else chunk)
         if packer:
             stream.write(packer.flush())
+
+
+def _header_of(path: Path) -> Any:
+    """Return a NIfTI's header; nibabel opens no file by itself whose suffix has both cases, ``.Nii.gz``."""
+    from nibabel import Nifti1Header, Nifti2Header
+
+    with gzip.open(path) if path.name.lower().endswith(".gz") else path.open("rb") as stream:
+        is_second = Nifti2Header.may_contain_header(stream.read(Nifti2Header.sizeof_hdr))
+        stream.seek(0)
+        return (Nifti2Header if is_second else Nifti1Header).from_fileobj(stream)
 
 
 def _chunks(labels: np.ndarray) -> Iterator[memoryview]:

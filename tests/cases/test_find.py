@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 import SimpleITK
 from project import SAMPLES, code_of
 
+from medseg import inspect
 from medseg.cases.find import find_cases
 from medseg.errors.exceptions import InputError
 from medseg.read.study import read_volume
@@ -95,6 +97,22 @@ def test_labels_and_results_in_a_tree_are_no_images(tree):
         "pat2_visit1_t1",
         "top",
     ]
+
+
+@pytest.mark.parametrize("name", ["UP.NII.GZ", "UP.Nii", "UP.NRRD", "UP.MHA"])
+def test_file_names_are_known_in_either_case(tmp_path, name):
+    """As systems that write capitals name them; once dropped without a word."""
+    image = SimpleITK.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(3, 4, 5))
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+        file = tmp_path / part / (name if part == "images" else "UP.NII.GZ")
+        SimpleITK.WriteImage(image, file.with_name(file.name.lower()))
+        file.with_name(file.name.lower()).rename(file)
+    (case,) = find_cases(tmp_path, labelled=True)
+    assert case["id"] == "UP"
+    arrays = [read_volume(case[key]).array for key in ("image", "label")]
+    np.testing.assert_array_equal(*arrays)
+    assert [row["verdict"] for row in inspect(tmp_path / "images", voxels=True)] == ["ok"]
 
 
 def test_labels_lie_as_their_images_do(tree, tmp_path):

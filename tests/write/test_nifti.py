@@ -25,6 +25,19 @@ def test_label_map_keeps_both_forms_and_their_codes(tmp_path):
         assert our_code == their_code
 
 
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+def test_label_map_of_an_image_named_in_either_case(tmp_path, kind):
+    nibabel.save(kind(np.zeros((3, 4, 5), np.float32), np.diag([2, 3, 4, 1.0])), tmp_path / "image.nii.gz")
+    written = []
+    for name in ("image.nii.gz", "IMAGE.NII.GZ", "Image.Nii.gZ"):
+        image = (tmp_path / "image.nii.gz").rename(tmp_path / name)
+        write_label_map(tmp_path / "out.nii", np.ones((3, 4, 5), np.uint8), np.eye(4), like=image)
+        written.append((tmp_path / "out.nii").read_bytes())
+        image.rename(tmp_path / "image.nii.gz")
+    assert written[0] == written[1] == written[2]
+    np.testing.assert_array_equal(nibabel.load(tmp_path / "out.nii").affine, np.diag([2, 3, 4, 1.0]))
+
+
 def test_label_map_of_a_dicom_series_has_both_forms(tmp_path):
     affine = np.array([[-1, 0, 0, 5], [0, -2, 0, 6], [0, 0, 3, 7], [0, 0, 0, 1]], float)
     write_label_map(tmp_path / "out.nii.gz", np.ones((3, 4, 5), np.uint8), affine)
