@@ -97,17 +97,20 @@ def predict(
 
 
 def _print_cases(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Print which cases failed and which are unlike the training images; return those that failed."""
+    """Print which cases failed, are unlike the training images, or had results moved; return those that failed."""
     from medseg.read import UNLIKE_TRAINING
 
     failed = [record for record in records if record["status"] == "failed"]
     for record in failed:
         out.print(tables.printable(f"failed {record['case']}: {record['codes'][0]}: {record['message']}"))
-    unlike = [record["case"] for record in records if UNLIKE_TRAINING in record["codes"]]
-    if unlike:
-        out.print(
-            tables.printable(f"unlike the training images ({UNLIKE_TRAINING}, see the manifest): {some(unlike)}")
-        )
+    told = {
+        UNLIKE_TRAINING: f"unlike the training images ({UNLIKE_TRAINING}, see the manifest)",
+        "OUTPUT_KEPT": "moved to kept/ (OUTPUT_KEPT)",
+    }
+    for code, text in told.items():
+        having = [record["case"] for record in records if code in record["codes"]]
+        if having:
+            out.print(tables.printable(f"{text}: {some(having)}"))
     return failed
 
 

@@ -10,4 +10,5 @@ PROBLEMS_SHOWN = 5
 def some(names: Sequence) -> str:
     """Return the first few names, and how many more there are."""
     shown = ", ".join(map(str, names[:PROBLEMS_SHOWN]))
-    return shown if len(names) <= PROBLEMS_SHOWN else f"{shown} and {len(names) - PROBLEMS_SHOWN} others"
+    more = len(names) - PROBLEMS_SHOWN
+    return shown if more <= 0 else f"{shown} and {more} {'other' if more == 1 else 'others'}"

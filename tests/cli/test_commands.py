@@ -49,6 +49,17 @@ def test_predict_says_which_images_are_unlike_those_trained_on(tmp_path):
         assert "alike" not in line.split(":")[-1]
 
 
+def test_predict_says_whose_results_were_moved_to_kept(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("same", "corrected"):
+        shutil.copy(SAMPLES / "mr/images/mr_00.nii.gz", tmp_path / f"in/{name}.nii.gz")
+    call = ("predict", BUNDLE, tmp_path / "in", tmp_path / "out", "--device", "cpu")
+    assert "OUTPUT_KEPT" not in command(*call).stdout
+    (tmp_path / "out/corrected.nii.gz").write_bytes(b"by hand")
+    told = command(*call).stdout.splitlines()
+    assert [line for line in told if "OUTPUT_KEPT" in line] == ["moved to kept/ (OUTPUT_KEPT): corrected"]
+
+
 def test_overrides_are_literals_where_they_read_as_one():
     pairs = ["max_epochs=3", "learning_rate=1e-3", "resume=False", "decay=poly", "output_dir=runs/a=b", "--seed=1"]
     assert parse_overrides(pairs) == {
