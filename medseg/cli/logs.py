@@ -22,7 +22,8 @@ def case_log(file: Path | None) -> Iterator[None]:
     Raises
     ------
     InputError
-        `OUTPUT_WOULD_OVERWRITE`: `file` is there and is no log; `OUTPUT_UNWRITABLE`.
+        `CONFIG_BAD_VALUE`: `file` has an image's name; `OUTPUT_WOULD_OVERWRITE`: it is there and is no log;
+        `OUTPUT_UNWRITABLE`.
     """
     handlers: list[logging.Handler] = [] if sys.stderr.isatty() else [logging.StreamHandler()]
     if file is not None:
@@ -44,6 +45,12 @@ def case_log(file: Path | None) -> Iterator[None]:
 
 
 def _file_handler(file: Path) -> logging.Handler:
+    from medseg.read import is_readable
+
+    if is_readable(file):
+        raise InputError(
+            "CONFIG_BAD_VALUE", f"--log {file} is named as an image, and would be taken for a case; name it .log"
+        )
     try:
         if file.exists():
             with file.open("rb") as stream:

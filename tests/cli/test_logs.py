@@ -27,15 +27,22 @@ def test_a_redirected_predict_says_how_each_case_ended(weights, tmp_path):
 
 
 def test_a_log_replaces_and_spoils_nothing(tmp_path):
-    (tmp_path / "image.nii.gz").write_bytes(b"an image")
+    (tmp_path / "image").write_bytes(b"an image")
     (tmp_path / "empty").touch()
-    assert code_of(lambda: case_log(tmp_path / "image.nii.gz").__enter__()) == "OUTPUT_WOULD_OVERWRITE"
-    assert code_of(lambda: case_log(tmp_path / "image.nii.gz/log").__enter__()) == "OUTPUT_UNWRITABLE"
-    assert (tmp_path / "image.nii.gz").read_bytes() == b"an image"
+    assert code_of(lambda: case_log(tmp_path / "image").__enter__()) == "OUTPUT_WOULD_OVERWRITE"
+    assert code_of(lambda: case_log(tmp_path / "image/log").__enter__()) == "OUTPUT_UNWRITABLE"
+    assert (tmp_path / "image").read_bytes() == b"an image"
     for name in ("empty", "new/log"):
         with case_log(tmp_path / name):
             pass
         assert (tmp_path / name).read_bytes() == b""
+
+
+@pytest.mark.parametrize("name", ["mr_16.nii.gz", "A.NRRD"])
+def test_a_log_is_not_named_as_an_image(tmp_path, name):
+    """It would be a case of the next run, one that cannot be read."""
+    assert code_of(lambda: case_log(tmp_path / name).__enter__()) == "CONFIG_BAD_VALUE"
+    assert not (tmp_path / name).exists()
 
 
 @pytest.mark.parametrize("begin", ["2026-11-21 20:00:00 1 of 2 a done 1.0 s\n"])
