@@ -39,7 +39,7 @@ READING: dict[str, Problem] = {
     "DICOM_NO_SUCH_SERIES": Problem(
         REFUSED,
         "no series matches `series_uid`, `description` or `modality`",
-        "`medseg inspect` lists what is there",
+        "`medseg inspect` lists what is there; a CT for an MR bundle needs `--modality CT`",
     ),
     "DICOM_OUTSIDE_ROOT": Problem(
         REFUSED,

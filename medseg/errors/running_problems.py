@@ -123,7 +123,7 @@ RUNNING: dict[str, Problem] = {
     "RUN_DIFFERENT_SETTINGS": Problem(
         REFUSED,
         "the output folder holds a run made with other values",
-        "another `--output_dir`, or `--resume False`",
+        "another `output_dir`, or `resume=False` (on MONAI's command line `--output_dir DIR` or `--resume False`)",
     ),
     "WEIGHTS_MISMATCH": Problem(
         REFUSED, "a checkpoint of another network", "give the one that belongs to the bundle"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medseg.errors import InputError
@@ -139,7 +140,8 @@ def read_volume(
     if not chosen:
         raise InputError(
             "DICOM_NO_SUCH_SERIES",
-            f"{path} has {len(possible)} volumes, none with {selection}; `medseg inspect` lists them",
+            f"{path} has {len(possible)} volume{'s' * (len(possible) > 1)}, none with {selection}; "
+            f"{_of_other_modality(possible, selection)}`medseg inspect` lists them",
         )
     unknown = [finding for finding in chosen if finding.verdict == "refused" and not finding.series_uid]
     if len(chosen) > 1 and not unknown:
@@ -160,6 +162,15 @@ def _nothing(path: str | Path, found: Sequence[Finding]) -> InputError:
         return InputError(first.codes[0], first.message)
     return InputError(
         "FILE_UNREADABLE", f"{path} holds no image; give a NIfTI file or the folder of a DICOM series"
+    )
+
+
+def _of_other_modality(found: Sequence[Finding], selection: Selection) -> str:
+    """Return the remedy where it is the modality alone that does not match."""
+    but_for_it = replace(selection, modality="")
+    there = sorted({finding.modality for finding in found if but_for_it.matches(finding)} - {""})
+    return (
+        f"there is {', '.join(there)}: if that is meant, give --modality {' or '.join(there)}; " if there else ""
     )
 
 

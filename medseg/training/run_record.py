@@ -36,7 +36,8 @@ def open_run(output_dir: str | Path, settings: Mapping[str, Any], *, device: str
                 raise InputError(
                     "RUN_DIFFERENT_SETTINGS",
                     f"{output_dir} holds a run with {key} = {before}, not {value}; "
-                    "choose another --output_dir, or --resume False to start it anew",
+                    "give another output_dir, or resume=False to start it anew (on MONAI's command line "
+                    "--output_dir DIR or --resume False)",
                 )
         return record
     record = {

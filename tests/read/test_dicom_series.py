@@ -211,8 +211,11 @@ def test_a_volume_is_named_never_the_first(series, tmp_path):
     for select in ({"series_uid": "1.2.3"}, {"modality": "PT"}, {"description": "pet*"}):
         assert read_volume(tmp_path, **select).series_uid == "1.2.3"
         assert read_volume(tmp_path, **select).modality == "PT"
-    with pytest.raises(InputError, match="DICOM_NO_SUCH_SERIES"):
+    with pytest.raises(InputError, match=r"DICOM_NO_SUCH_SERIES: .* there is MR, PT: .*--modality MR or PT;"):
         read_volume(tmp_path, modality="CT")
+    for select in ({"series_uid": "9"}, {"series_uid": "9", "modality": "CT"}):  # not for the modality alone
+        with pytest.raises(InputError, match=r"DICOM_NO_SUCH_SERIES: (?!.*--modality)"):
+            read_volume(tmp_path, **select)
     with pytest.raises(InputError, match="DICOM_SEVERAL_SERIES"):
         read_volume(tmp_path, description="*")
 

@@ -167,3 +167,14 @@ def test_open_run_records_what_it_needs(tmp_path):
     assert record["machine"]["threads"] == torch.get_num_threads()
     assert record["machine"]["device"] == "cpu"
     assert record["machine"]["fast_precision"] in ("float32", "bfloat16")
+
+
+def test_other_settings_are_refused_with_a_remedy_of_each_command_line(tmp_path):
+    open_run(tmp_path, {"seed": 0}, device="cpu", resume=True)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/last.pt").touch()
+    with pytest.raises(
+        InputError, match=r"RUN_DIFFERENT_SETTINGS: .*seed = 0, not 1; .*resume=False.*--resume False"
+    ):
+        open_run(tmp_path, {"seed": 1}, device="cpu", resume=True)
+    assert open_run(tmp_path, {"seed": 1}, device="cpu", resume=False)["settings"] == {"seed": 1}
