@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -60,6 +61,25 @@ def _was_evaluated_into(folder: Path) -> bool:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         return "medseg" in summary.get("provenance", {})
     return False
+
+
+def check_not_references(folders: Sequence[str | Path], references: str | Path, cases: Sequence[Case]) -> None:
+    """Refuse references given as predictions: their Dice of 1 would say nothing.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`.
+    """
+    places = [Path(references).expanduser(), *{Path(case["label"]).parent for case in cases}]
+    own = set(map(os.path.realpath, places))
+    for folder in folders:
+        if os.path.realpath(Path(folder).expanduser()) in own:
+            raise InputError(
+                "CONFIG_BAD_VALUE",
+                f"predictions and references are the same folder, {folder}; give the one with the predictions "
+                "first, then the one with the references",
+            )
 
 
 def find_references(path: str | Path) -> list[Case]:

@@ -14,7 +14,7 @@ from medseg.cases import Case, check_apart, find_cases
 from medseg.errors import InputError, some
 from medseg.evaluation.comparison import PREDICTIONS, Compared, compare_case
 from medseg.evaluation.files import write_evaluation
-from medseg.evaluation.folders import check_output, find_references, readable
+from medseg.evaluation.folders import check_not_references, check_output, find_references, readable
 from medseg.evaluation.settings import Options, Settings, check_call, check_tolerances
 
 THREADS = 2
@@ -33,18 +33,21 @@ def evaluate_folders(
     Raises
     ------
     InputError
-        `CASES_MISSING_LABEL` for a prediction without a reference, what `check_output`, `evaluate_cases`,
-        finding and reading refuse.
+        `CASES_MISSING_LABEL` for a prediction without a reference, what `check_output`, `check_not_references`,
+        `evaluate_cases`, finding and reading refuse.
     """
     check_output(output, options.groups)
     folders = [predictions] if compare_with is None else [predictions, compare_with]
     predicted = [{case["id"]: case["image"] for case in find_cases(folder, nested=False)} for folder in folders]
     wanted = {case["id"]: case for case in find_references(references)}
+    check_not_references(folders, references, list(wanted.values()))
     for folder, paths in zip(folders, predicted, strict=True):
         strangers = sorted(set(paths) - set(wanted))
         if strangers:
             raise InputError(
-                "CASES_MISSING_LABEL", f"{references} has no reference for {some(strangers)}, which {folder} has"
+                "CASES_MISSING_LABEL",
+                f"{references} has no reference for {some(strangers)}, which {folder} has; add it, or take the "
+                "prediction out",
             )
     both = sorted(set.intersection(*map(set, predicted)))
     if not both:

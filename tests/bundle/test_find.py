@@ -39,7 +39,8 @@ def test_an_unknown_name_is_one_error_that_lists_the_known_ones(bundle, tmp_path
 def test_every_verb_takes_a_name(tmp_path):
     """From another folder, on the command line and in Python."""
     reference = SAMPLES / "mr_held_back/labels"
-    summary = evaluate(reference, reference, tmp_path / "evaluation", bundle=NAME)
+    shutil.copytree(reference, tmp_path / "copies")
+    summary = evaluate(tmp_path / "copies", reference, tmp_path / "evaluation", bundle=NAME)
     assert [label["name"] for label in summary["labels"].values()] == ["anterior", "posterior"]
     data = SAMPLES / "mr_held_back/images/mr_16.nii.gz"
     medseg("predict", NAME, data, tmp_path / "out", "--device", "cpu", cwd=tmp_path)

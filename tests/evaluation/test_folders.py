@@ -29,7 +29,8 @@ def test_wrong_inputs_are_refused_and_nothing_is_written(folders, save):
     assert "BUNDLE_MISSING" in refusal(folders, bundle=folders)
     assert "FILE_MISSING" in refusal(folders, predictions="nowhere")
     save("predictions/stranger.nii.gz", np.zeros((8, 8, 4), np.uint8))
-    assert "CASES_MISSING_LABEL" in refusal(folders)
+    assert refusal(folders).startswith("CASES_MISSING_LABEL")
+    assert refusal(folders).endswith("; add it, or take the prediction out")
     (folders / "predictions/stranger.nii.gz").unlink()
     save("predictions/good.nii.gz", np.full((8, 9, 4), 0.5, np.float32), AFFINE)
     assert "LABEL_NOT_INTEGER" in refusal(folders)
@@ -124,6 +125,16 @@ def test_a_file_of_another_program_is_not_replaced(folders, name):
     (folders / "out" / name).write_text('{"mean": 1}')
     assert code_of(judged, folders) == "OUTPUT_WOULD_OVERWRITE"
     assert (folders / "out" / name).read_text() == '{"mean": 1}'
+
+
+@pytest.mark.parametrize("references", ["data", "data/labels"])
+def test_references_are_no_predictions(folders, references):
+    """Dice 1 for each case, without a word."""
+    (folders / "link").symlink_to("data/labels")
+    for predictions in ("data/labels", "link"):
+        told = refusal(folders, predictions=predictions, references=references)
+        assert told.startswith("CONFIG_BAD_VALUE: predictions and references are the same folder")
+        assert refusal(folders, references=references, compare_with=folders / predictions) == told
 
 
 @pytest.mark.parametrize("where", ["predictions", "data/labels", "data/images"])

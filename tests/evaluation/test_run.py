@@ -45,9 +45,12 @@ def test_tables_and_their_numbers_agree(folders):
     assert list((folders / "out/overlays").iterdir())
 
 
-def test_a_folder_against_itself_is_perfect(tmp_path):
+def test_a_folder_against_its_copy_is_perfect(tmp_path):
     labels = SAMPLES / "mr_held_back/labels"
-    summary = evaluate(labels, labels, tmp_path / "out", metrics=["boundary_iou", "lesion_f1", "nsd_0.5mm"])
+    shutil.copytree(labels, tmp_path / "copies")
+    summary = evaluate(
+        tmp_path / "copies", labels, tmp_path / "out", metrics=["boundary_iou", "lesion_f1", "nsd_0.5mm"]
+    )
     for metric in (
         "dice",
         "iou",
