@@ -11,7 +11,7 @@ from pathlib import Path
 from medseg.cases import LAYOUTS, Case, find_cases, images_near, lists_cases
 from medseg.errors import InputError, some
 
-WRITTEN = ("summary.json", "cases.csv", "report.html")
+WRITTEN = ("summary.json", "cases.csv", "report.html", "overlays")
 
 
 def readable(name: str) -> str:

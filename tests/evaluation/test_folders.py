@@ -127,6 +127,15 @@ def test_a_file_of_another_program_is_not_replaced(folders, name):
     assert (folders / "out" / name).read_text() == '{"mean": 1}'
 
 
+def test_overlays_that_no_evaluation_wrote_are_not_deleted(folders):
+    """An evaluation takes its earlier pictures away, by their names."""
+    picture = folders / "out/overlays/worst_1_mine.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"mine")
+    assert code_of(judged, folders) == "OUTPUT_WOULD_OVERWRITE"
+    assert picture.read_bytes() == b"mine"
+
+
 @pytest.mark.parametrize("references", ["data", "data/labels"])
 def test_references_are_no_predictions(folders, references):
     """Dice 1 for each case, without a word."""
