@@ -61,7 +61,7 @@ def test_every_code_is_listed_and_every_listed_code_exists():
     sources = [path for path in (ROOT / "medseg").rglob("*.py") if path.name != "codes.py"]
     kinds = (
         "BUNDLE|CASES?|CONFIG|DICOM|DOWNLOAD|FILE|FORMAT|GEOMETRY|GROUPS|IMAGE|LABEL|MEMORY|OUTPUT|PROBABILITIES|READER|"
-        "INPUT|RUN|WEIGHTS"
+        "INPUT|NETWORK|RUN|WEIGHTS"
     )
     used = set(re.findall(rf'"((?:{kinds})_[A-Z0-9_]+)"', "".join(path.read_text() for path in sources)))
     assert used == set(codes.CODES)

@@ -96,7 +96,7 @@ def test_the_series_of_the_bundle_s_modality_is_taken_or_the_one_that_is_named(w
     (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights, description="second")
     assert (record["status"], record["select"]) == ("done", {"description": "second", "modality": "MR"})
     (record,) = predict(BUNDLE, case, tmp_path / "out", weights=weights, modality="CT")
-    assert record["codes"] == ["DICOM_NO_SUCH_SERIES"]
+    assert record["codes"] == ["DICOM_NO_SUCH_SERIES", "OUTPUT_KEPT"]
 
 
 def test_other_weights_do_not_count_as_done(weights, tmp_path):
@@ -174,7 +174,7 @@ def test_a_rerun_with_another_repair_is_not_done(weights, tmp_path):
     (other,) = predict(BUNDLE, tmp_path / "in", tmp_path / "out", repair=["tilt", "uneven"], **given)
     assert (other["status"], len(lines(tmp_path / "out"))) == ("done", 2)
     (refused,) = predict(BUNDLE, tmp_path / "in", tmp_path / "out", **given)
-    assert refused["codes"] == ["GEOMETRY_GANTRY_TILT"]
+    assert refused["codes"] == ["GEOMETRY_GANTRY_TILT", "OUTPUT_KEPT"]
     with pytest.raises(InputError, match="CONFIG_BAD_VALUE"):
         predict(BUNDLE, tmp_path / "in", tmp_path / "out", repair="tilted", **given)
 
