@@ -121,7 +121,7 @@ def _choose(network: nn.Module, given: Running, window: torch.Tensor) -> Choice:
         exact = Running(network, device, torch.float32)
         window, expected = _smallest(exact, window)
         if dtype == torch.bfloat16:
-            found = _leaves(given.as_given(window))
+            found = _leaves(given.as_given(window.clone()))
             if not given.choice.autocast:  # an operation of it needs float32
                 return given.choice
             allowed = [AS_NEAR * _rounding(*pair) for pair in zip(found, expected, strict=True)]
@@ -131,7 +131,7 @@ def _choose(network: nn.Module, given: Running, window: torch.Tensor) -> Choice:
         for make in candidates(network, device, dtype):
             try:
                 made = make()
-                found = _leaves(_run_copy(made, window, device, dtype))
+                found = _leaves(_run_copy(made, window.clone(), device, dtype))
                 errors = [measure(*pair) for pair in zip(found, expected, strict=True)]
             except Exception as error:
                 if is_out_of_memory(error):
@@ -150,8 +150,8 @@ def _smallest(exact: Running, window: torch.Tensor) -> tuple[torch.Tensor, list[
     spans = [slice(n // 4, n // 4 + max(n // 2, 1)) for n in window.shape[2:]]
     middle = window[(slice(None), slice(None), *spans)]
     with contextlib.suppress(Exception):
-        return middle, _leaves(exact(middle))
-    return window, _leaves(exact(window))
+        return middle, _leaves(exact(middle.clone()))
+    return window, _leaves(exact(window.clone()))
 
 
 @torch.inference_mode()
@@ -161,7 +161,12 @@ def _run_copy(made: nn.Module, windows: torch.Tensor, device: torch.device, dtyp
 
 
 def _leaves(output: Any) -> list[torch.Tensor]:
-    return [each.float() for each in tree_leaves(output) if isinstance(each, torch.Tensor)]
+    """Return a network's tensors; their own memory, since it may use its again."""
+    return [
+        each.detach().to(torch.float32, copy=True)
+        for each in tree_leaves(output)
+        if isinstance(each, torch.Tensor)
+    ]
 
 
 def _largest(found: torch.Tensor, expected: torch.Tensor) -> float:
