@@ -72,15 +72,7 @@ def blended_slabs(
         for row, stop in enumerate(stops[axis])
         for pair in product(*(stops[n] for n in across))
     ]
-
-    def jobs() -> Iterator[Job]:
-        for image in images:
-            padded = windows.padded(image)
-            views = [windows.window(padded, place) for _, place in places]
-            for (row, place), view, constant in zip(places, views, which_are_constant(views), strict=True):
-                yield Job(row, place, view, constant)
-
-    walk: Iterable[Job] = jobs()
+    walk: Iterable[Job] = _jobs(images, windows, places)
     if progress:
         walk = _with_bar(walk, len(images) * math.prod(map(len, stops)))
     per_row = math.prod(len(stops[n]) for n in across)
@@ -99,6 +91,16 @@ def kept_planes(stops: Sequence[Stop]) -> int:
     """Return how many planes of scores `blended_slabs` holds along the axis of these stops."""
     firsts = [0, *(stop.first for stop in stops[1:])]
     return max(stop.end - first for stop, first in zip(stops, firsts, strict=True))
+
+
+def _jobs(
+    images: Sequence[torch.Tensor], windows: Windows, places: Sequence[tuple[int, Sequence[Stop]]]
+) -> Iterator[Job]:
+    for image in images:
+        padded = windows.padded(image)
+        views = [windows.window(padded, place) for _, place in places]
+        for (row, place), view, constant in zip(places, views, which_are_constant(views), strict=True):
+            yield Job(row, place, view, constant)
 
 
 def _scored(jobs: Iterable[Job], forward: Forward, batch_size: int) -> Iterator[tuple[Job, torch.Tensor]]:
