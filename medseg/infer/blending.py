@@ -75,10 +75,10 @@ def blended_slabs(
     walk: Iterable[Job] = _jobs(images, windows, places)
     if progress:
         walk = _with_bar(walk, len(images) * math.prod(map(len, stops)))
-    per_row = math.prod(len(stops[n]) for n in across)
+    per_row, importance = math.prod(len(stops[n]) for n in across), windows.importance_map()
     for count, (job, scores) in enumerate(_scored(walk, forward, batch_size)):
         if count % (per_row * len(ends)) == 0:
-            kept = _Kept(stops, axis, [inside[n] for n in across], keep_on)
+            kept = _Kept(stops, axis, [inside[n] for n in across], keep_on, importance)
         kept.add(job.place, scores)
         if count % per_row == per_row - 1:
             slab = kept.finished(ends[job.row], inside[axis])
@@ -144,29 +144,49 @@ class _Kept:
     """The planes that later windows may still add to, laid out (plane, across, across, class)."""
 
     def __init__(
-        self, stops: Sequence[Sequence[Stop]], axis: int, across: Sequence[slice], device: torch.device | None
+        self,
+        stops: Sequence[Sequence[Stop]],
+        axis: int,
+        across: Sequence[slice],
+        device: torch.device | None,
+        importance: torch.Tensor | None,
     ) -> None:
         self.planes, self.axis, self.across, self.device = kept_planes(stops[axis]), axis, across, device
         self.first = 0  # the plane of the image that is the first here
         self.sums: torch.Tensor | None = None
+        self.importance = None if importance is None else importance.permute(_axes(axis))[..., None]
+        self.totals: torch.Tensor | None = None  # of the importance, by which sums are divided
         self.maps: dict[tuple[int, ...], torch.Tensor] = {}  # weights where the sums are, by those of the stops
 
     def add(self, place: Sequence[Stop], scores: torch.Tensor) -> None:
         """Add the scores (classes, …) of a window at `place`."""
         if self.sums is None:
-            shape = (self.planes, *(span.stop - span.start for span in self.across), scores.shape[0])
-            self.sums = torch.zeros(shape, device=self.device or scores.device)
+            self._begin(scores)
+        assert self.sums is not None
         scores = scores.to(self.sums.device)
-        used = [slice(s.first - s.start, s.end - s.start) for s in place]
-        along, *sides = (place[n] for n in _axes(self.axis))
-        scores = scores[(slice(None), *used)].permute(*(1 + n for n in _axes(self.axis)), 0)
+        along, *sides = ordered = [place[n] for n in _axes(self.axis)]
+        used = tuple(slice(s.first - s.start, s.end - s.start) for s in ordered)
+        scores = scores.permute(*(1 + n for n in _axes(self.axis)), 0)[used]
         first = (self.first, *(span.start for span in self.across))
-        spans = [slice(s.first - n, s.end - n) for s, n in zip((along, *sides), first, strict=True)]
-        into = self.sums[tuple(spans)]
-        weight, weights = self._weights(*sides)[None, ..., None], self._weights(along)[:, None, None, None]
+        spans = tuple(slice(s.first - n, s.end - n) for s, n in zip(ordered, first, strict=True))
+        into = self.sums[spans]
         step = max(CHUNK // max(scores[0].numel(), 1), 1) if scores.device.type == "cpu" else len(scores)
+        if self.importance is not None and self.totals is not None:
+            weights = self.importance[used]
+            self.totals[spans].add_(weights)
+            for n in range(0, len(scores), step):
+                into[n : n + step].addcmul_(scores[n : n + step], weights[n : n + step])
+            return
+        weight, weights = self._weights(*sides)[None, ..., None], self._weights(along)[:, None, None, None]
         for n in range(0, len(scores), step):
             into[n : n + step].addcmul_(scores[n : n + step], weights[n : n + step] * weight)
+
+    def _begin(self, scores: torch.Tensor) -> None:
+        shape = (self.planes, *(span.stop - span.start for span in self.across))
+        device = self.device or scores.device
+        self.sums = torch.zeros((*shape, scores.shape[0]), device=device)
+        if self.importance is not None:
+            self.importance, self.totals = self.importance.to(device), torch.zeros((*shape, 1), device=device)
 
     def _weights(self, *stops: Stop) -> torch.Tensor:
         """Return the weights of stops of one or two axes, (n,) or (n, m); made and moved to the device once."""
@@ -180,16 +200,20 @@ class _Kept:
     def finished(self, end: int, inside: slice) -> torch.Tensor:
         assert self.sums is not None
         low, high = max(inside.start, self.first), min(inside.stop, end)
-        return self.sums[max(low - self.first, 0) : max(high - self.first, 0)]
+        done = slice(max(low - self.first, 0), max(high - self.first, 0))
+        if self.totals is not None:
+            self.sums[done].div_(self.totals[done])
+        return self.sums[done]
 
     def forget(self, end: int) -> None:
         """Move what is not finished to the front, plane by plane, for the two places may overlap."""
         assert self.sums is not None
         gone = end - self.first
         left = max(self.planes - gone, 0)
-        for n in range(left):
-            self.sums[n].copy_(self.sums[n + gone])
-        self.sums[left:].zero_()
+        for kept in (self.sums,) if self.totals is None else (self.sums, self.totals):
+            for n in range(left):
+                kept[n].copy_(kept[n + gone])
+            kept[left:].zero_()
         self.first = end
 
 

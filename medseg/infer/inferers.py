@@ -41,8 +41,9 @@ class SlidingWindowInferer(Inferer):
     overlap
         Share of a window that the next one sees again, for all axes or each.
     mode
-        Blending: ``"constant"`` or ``"gaussian"``, with `sigma_scale` (for all axes or each) times the window as
-        standard deviation.
+        Blending: ``"constant"``; ``"gaussian"``, with `sigma_scale` (for all axes or each) times the window as
+        standard deviation and MONAI's lower bound of 1e-3; or ``"separable"``, the same Gaussian without that
+        bound, which is faster, takes less memory and is what bundles have.
     padding_mode, cval
         How an image smaller than the window is padded, see `torch.nn.functional.pad`.
     sw_device, device
@@ -53,7 +54,7 @@ class SlidingWindowInferer(Inferer):
     cpu_thresh
         Where `device` is not given: images of more voxels have their scores on the CPU.
     cache_roi_weight_map, buffer_steps, buffer_dim
-        MONAI's, without effect: there is no map of weights, and slabs are buffers already.
+        MONAI's, without effect: a map of weights is of one window, and slabs are buffers already.
     with_coord
         Whether the network is also given where its windows lie.
     precision
@@ -170,7 +171,8 @@ class SlidingWindowInferer(Inferer):
             stops(max(n, window), window, overlap, self.mode, sigma)
             for n, window, overlap, sigma in zip(shape, size, overlaps, sigmas, strict=True)
         ]
-        return Windows(size, along, self.padding_mode, self.cval)
+        lifted = sigmas if self.mode == "gaussian" else None
+        return Windows(size, along, self.padding_mode, self.cval, lifted)
 
     def _trained_size(self, shape: Sequence[int]) -> list[int]:
         given = (*self.roi_size, 1)[:3]
@@ -276,5 +278,10 @@ def window_inferer(
     precision: str = "auto",
     adapt: bool = True,
 ) -> SlidingWindowInferer:
-    """Return a bundle's inferer: windows in 3D, slices where `patch_size` has two axes; Gaussian blending."""
-    return SlidingWindowInferer(patch_size, batch_size, overlap, mode="gaussian", precision=precision, adapt=adapt)
+    """Return a bundle's inferer: windows in 3D, slices where `patch_size` has two axes; Gaussian blending.
+
+    Its weights are ``"separable"``.
+    """
+    return SlidingWindowInferer(
+        patch_size, batch_size, overlap, mode="separable", precision=precision, adapt=adapt
+    )

@@ -85,7 +85,8 @@ def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
     plane = prod(n for a, n in enumerate(shape) if a != axis) / plan.parts
     ends = [*(stop.first for stop in along[axis][1:]), shape[axis]]
     depth = max(end - stop.first for stop, end in zip(along[axis], ends, strict=True))
-    sums = 4 * classes * plane * kept_planes(along[axis])
+    weights = windows.sigma_scale is not None  # are added up too
+    sums = 4 * ((classes + weights) * plane * kept_planes(along[axis]) + weights * prod(size))
     native = native_labels(image, axis)
     voxels = prod(native.native_shape)
     turning = native.extra_bytes(classes, depth) / plan.parts

@@ -81,7 +81,7 @@ def by_monai(
             inferer.sw_batch_size,
             predictor,
             overlap=inferer.overlap[:axes],
-            mode=inferer.mode,
+            mode="gaussian" if inferer.mode == "separable" else inferer.mode,
             sigma_scale=inferer.sigma_scale[:axes],
             padding_mode=inferer.padding_mode,
             cval=inferer.cval,

@@ -1,7 +1,7 @@
 """Where a sliding window stops along an axis, and how much each stop counts there.
 
-Windows stand on a grid, so all that concerns them is a product of three axes: three short vectors say what a map
-of the whole volume would.
+Windows stand on a grid, so where they stand is a product of three axes. So is what they count, if MONAI's lower
+bound of Gaussian weights is left out: then three short vectors say what a map of the whole volume would.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from monai.data.utils import compute_importance_map
 
 from medseg.errors import InputError
 
@@ -45,12 +46,22 @@ class Windows:
         Of each axis, where they stop; of a volume that is padded to the window where it is smaller.
     padding_mode, padding_value
         What it is padded with, see `torch.nn.functional.pad`.
+    sigma_scale
+        Of each axis, the standard deviation of MONAI's Gaussian weights as a share of the window; None where the
+        weights of the stops are all there are.
     """
 
     size: Sequence[int]
     stops: Sequence[Sequence[Stop]]
     padding_mode: str = "constant"
     padding_value: float = 0.0
+    sigma_scale: Sequence[float] | None = None
+
+    def importance_map(self) -> torch.Tensor | None:
+        """Return MONAI's Gaussian weights in a window, float32 (*size,), if they are not those of the stops."""
+        if self.sigma_scale is None:
+            return None
+        return compute_importance_map(tuple(self.size), "gaussian", list(self.sigma_scale))
 
     def padded(self, image: torch.Tensor) -> torch.Tensor:
         """Return an image (channels, I, J, K) no smaller than a window."""
@@ -111,26 +122,27 @@ def starts(length: int, window: int, overlap: float) -> list[int]:
 def importance(window: int, mode: str, sigma_scale: float) -> torch.Tensor:
     """Return a window's weights (window,) along one axis, float64: ones, or a Gaussian about its middle.
 
-    MONAI lifts a product of three such weights to at least 1e-3; here it stays what it is.
-
     Source: Isensee et al. 2021, doi:10.1038/s41592-020-01008-z.
     """
     if mode == "constant":
         return torch.ones(window, dtype=torch.float64)
-    if mode != "gaussian":
-        raise InputError("CONFIG_BAD_VALUE", f"mode {mode!r}: 'gaussian' and 'constant' are known")
+    if mode not in ("gaussian", "separable"):
+        raise InputError("CONFIG_BAD_VALUE", f"mode {mode!r}: 'constant', 'gaussian' and 'separable' are known")
     distance = torch.arange(window, dtype=torch.float64) - (window - 1) / 2
     return torch.exp(-0.5 * (distance / (sigma_scale * window)) ** 2)
 
 
 def stops(
-    length: int, window: int, overlap: float, mode: str = "gaussian", sigma_scale: float = 0.125
+    length: int, window: int, overlap: float, mode: str = "separable", sigma_scale: float = 0.125
 ) -> list[Stop]:
     """Return the stops along one axis; at every voxel their weights add up to 1.
 
-    Weights that are `NEGLIGIBLE` beside the others at their voxel are left out.
+    Weights that are `NEGLIGIBLE` beside the others at their voxel are left out. In the mode ``"gaussian"`` all
+    weights are 1: what counts is `Windows.importance_map`, for MONAI's is no product of axes.
     """
     begins = starts(length, window, overlap)
+    if mode == "gaussian":
+        return [Stop(start, start, torch.ones(window)) for start in begins]
     shape = importance(window, mode, sigma_scale)
     total = torch.zeros(begins[-1] + window, dtype=torch.float64)
     for start in begins:

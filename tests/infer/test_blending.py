@@ -79,7 +79,7 @@ def test_weights_are_made_once_however_many_windows_have_them(monkeypatch):
     made = []
     outer = torch.outer
     monkeypatch.setattr(torch, "outer", lambda *pair: made.append(1) or outer(*pair))
-    inferer = SlidingWindowInferer((8, 8, 8), 1, 0.5, mode="gaussian")
+    inferer = SlidingWindowInferer((8, 8, 8), 1, 0.5, mode="separable")
     for _ in inferer.slabs(torch.randn(1, 64, 16, 20), lambda window: window):
         pass
     assert len(made) == 3 * 4  # of the stops across, whatever the number along

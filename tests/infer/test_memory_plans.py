@@ -3,7 +3,15 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
+from monai.data import MetaTensor
+from torch import nn
+
+from medseg.infer.inferers import SlidingWindowInferer
+from medseg.infer.memory_plans import Plan, predict_bytes
+from medseg.system_memory import resident_bytes
 
 MEASURE = """
 import numpy as np, torch
@@ -40,3 +48,18 @@ def test_a_process_grows_little_more_than_predicted(network):
     )
     grown, predicted = map(float, done.stdout.split())
     assert 0.5 * predicted < grown < 1.15 * predicted
+
+
+def test_the_weights_that_are_added_up_are_counted():
+    """One float32 for each voxel of the kept planes beside those of the classes, and the map of one window."""
+    image = MetaTensor(torch.zeros(1, 96, 72, 72), affine=torch.eye(4).double())
+    image.meta |= {"spatial_shape": (96, 72, 72), "original_affine": np.eye(4)}
+    network, cpu = nn.Conv3d(1, 2, 3, padding=1).eval(), torch.device("cpu")
+
+    def predicted(mode):
+        plan = Plan(SlidingWindowInferer((72, 72, 72), 1, 0.5, mode, precision="float32"), cpu)
+        return predict_bytes(image, network, plan) - resident_bytes()
+
+    predicted("gaussian")  # makes the copy
+    more = predicted("gaussian") - predicted("constant")
+    assert more == pytest.approx(4 * 2 * 72**3, rel=0.05)
