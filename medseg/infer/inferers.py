@@ -16,7 +16,7 @@ from medseg.infer.blending import blended_slabs
 from medseg.infer.copies import fused, unchanged
 from medseg.infer.device import Network, dtype_of, plain
 from medseg.infer.growth import grows, may_grow
-from medseg.infer.monai_arguments import Given, by_monai, for_axes, refuse
+from medseg.infer.monai_arguments import Given, by_monai, for_axes, listed, refuse
 from medseg.infer.running import Running, running, sees_windows_alone
 from medseg.infer.scores import OtherOutput, first, only
 from medseg.infer.windows import Windows, adapted_size, importance, stops
@@ -28,13 +28,14 @@ class SlidingWindowInferer(Inferer):
     """Scores of a volume through windows, in place of MONAI's class of this name; 2D networks go slice by slice.
 
     What takes a window's coordinates or a `condition`, has one or no spatial axis more than two, or gives several
-    tensors or such of another size, is left to MONAI's `sliding_window_inference`, in `precision`.
+    tensors or such of another size, is left to MONAI's `sliding_window_inference`, in `precision`. So are inputs
+    that require gradients, which reach them and the weights; otherwise nothing is differentiated.
 
     Parameters
     ----------
     roi_size
-        Voxels of a window, (I, J, K); (I, J) for a 2D network; one number for all axes. An axis of None, 0 or less
-        takes the image's.
+        Voxels of a window, (I, J, K), also as an array or tensor; (I, J) for a 2D network; one number for all
+        axes. An axis of None, 0 or less takes the image's.
     sw_batch_size
         Windows the network sees at once. On a CPU with bfloat16 one is the fastest: a window fills the cache. In
         float32 a CPU is given two instead of one, for which torch has convolutions up to five times as fast.
@@ -93,6 +94,7 @@ class SlidingWindowInferer(Inferer):
         mode, padding_mode = (str(getattr(name, "value", name)) for name in (mode, padding_mode))  # MONAI's enums
         dtype_of(precision, "cpu")
         importance(1, mode, 1.0)
+        roi_size, overlap, sigma_scale = map(listed, (roi_size, overlap, sigma_scale))
         self.any_axes = not isinstance(roi_size, Sequence)
         self.roi_size, self.overlap, self.sigma_scale = for_axes(roi_size, overlap, sigma_scale)
         self.sw_batch_size, self.mode, self.padding_mode, self.cval = sw_batch_size, mode, padding_mode, cval
@@ -114,7 +116,8 @@ class SlidingWindowInferer(Inferer):
         if device is None and self.cpu_thresh is not None and inputs.shape[2:].numel() > self.cpu_thresh:
             device = "cpu"
         axes = inputs.ndim - 2
-        if not self.with_coord and "condition" not in kwargs and (axes in (2, 3)):
+        differentiable = torch.is_grad_enabled() and inputs.requires_grad
+        if not differentiable and not self.with_coord and "condition" not in kwargs and (axes in (2, 3)):
             with suppress(OtherOutput), unchanged(network):
                 return self._blended(inputs, network, device or inputs.device, (args, kwargs))
         return by_monai(self, inputs, network, device, (args, kwargs))
@@ -182,7 +185,7 @@ class SlidingWindowInferer(Inferer):
         self, volumes: Sequence[torch.Tensor], network: Network, take: Take, given: Given, **settings: Any
     ) -> Iterator[torch.Tensor]:
         """Yield the slabs of each volume; `given` goes to the network, `settings` to `blended_slabs`."""
-        volumes = [plain(volume) for volume in volumes]
+        volumes = [plain(volume).detach() for volume in volumes]
         run, windows, at_once = self._ready(volumes[0], network, any(given))
         flat = len(self.roi_size) == 2
 
@@ -207,7 +210,10 @@ class SlidingWindowInferer(Inferer):
 
         def sample(windows: Windows) -> torch.Tensor | None:
             window = windows.sample(volume)
-            return None if window is None else (window[None, ..., 0] if axes == 2 else window[None])
+            if window is None:
+                return None
+            window = window[None].clone()  # the network may work in place
+            return window[..., 0] if axes == 2 else window
 
         if as_given:
             return Running(network, device, dtype), windows, self.sw_batch_size

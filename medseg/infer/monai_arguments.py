@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from monai.inferers import sliding_window_inference
 from torch.utils._pytree import tree_map
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from medseg.infer.inferers import SlidingWindowInferer
 
 Given = tuple[tuple, Mapping[str, Any]]  # what goes to the network beside its windows
+
+
+def listed(value: Any) -> Any:
+    """Return the numbers of an array or tensor as a list, or as one number where it has no axis."""
+    return value.tolist() if isinstance(value, (np.ndarray, torch.Tensor)) else value
 
 
 def for_axes(
@@ -67,14 +74,22 @@ def by_monai(
     device: str | torch.device | None,
     given: Given,
 ) -> Any:
-    """Return what MONAI's function does with an inferer's settings; the network is run in its precision."""
+    """Return what MONAI's function does with an inferer's settings; the network is run in its precision.
+
+    Where gradients are enabled and the inputs require them, it is the network as given, which has them.
+    """
     runs_on, axes = torch.device(inferer.sw_device or inputs.device), inputs.ndim - 2
-    run = Running(network, runs_on, dtype_of(inferer.precision, runs_on.type))
+    dtype = dtype_of(inferer.precision, runs_on.type)
+    differentiable = torch.is_grad_enabled() and inputs.requires_grad
+    autocast = differentiable and dtype == torch.bfloat16
+    run = network if differentiable else Running(network, runs_on, dtype)
 
     def predictor(windows: torch.Tensor, *coordinates: Any, **kwargs: Any) -> Any:
-        return tree_map(_in_float32, run(plain(windows), *coordinates, *given[0], **kwargs))
+        with torch.autocast(runs_on.type, dtype=torch.bfloat16) if autocast else nullcontext():
+            output = run(plain(windows).clone(), *coordinates, *given[0], **kwargs)
+        return tree_map(_in_float32, output)
 
-    with torch.no_grad():
+    with torch.set_grad_enabled(differentiable):
         return sliding_window_inference(
             inputs,
             inferer.roi_size[:axes] if inferer.any_axes else inferer.roi_size,

@@ -3,6 +3,7 @@
 import inspect
 
 import monai.inferers
+import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
@@ -153,6 +154,44 @@ def test_deep_supervision_in_training_mode_is_monai_s(volume):
     torch.manual_seed(0)
     network = DynUNet(3, 1, 2, [3] * 3, [1, 2, 2], [2, 2], (4, 8, 16), deep_supervision=True, deep_supr_num=1)
     torch.testing.assert_close(*both({"roi_size": (8, 8, 8)}, volume, network.eval()), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_gradients_reach_inputs_that_require_them(precision, volume):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv3d(4, 2, 3, padding=1)).eval()
+    arguments = {"roi_size": 10, "overlap": 0.5, "mode": "gaussian"}
+    found = []
+    for inferer in (
+        SlidingWindowInferer(**arguments, precision=precision),
+        monai.inferers.SlidingWindowInferer(**arguments),
+    ):
+        inputs = volume.clone().requires_grad_()
+        network.zero_grad()
+        inferer(inputs, network)[:, 1].sum().backward()
+        found.append((inputs.grad, network[0].weight.grad.clone()))
+    allowed = 1e-4 if precision == "float32" else 0.1
+    for ours, theirs in zip(*found, strict=True):
+        assert (ours - theirs).norm() <= allowed * theirs.norm()
+
+
+def test_without_gradients_the_own_windows_are_run_whatever_the_input_requires(volume):
+    with torch.no_grad():
+        scores = SlidingWindowInferer(10, precision="float32")(volume.clone().requires_grad_(), NETWORK)
+    assert not scores.requires_grad
+    slabs = SlidingWindowInferer(10).slabs(volume[0].clone().requires_grad_(), NETWORK)
+    assert not any(slab.requires_grad for slab in slabs)
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor])
+def test_arguments_may_be_arrays_and_tensors(kind, volume):
+    arguments = {"roi_size": (8, 10, 12), "overlap": (0.25, 0.5, 0.0), "sigma_scale": (0.1, 0.2, 0.3)}
+    expected = SlidingWindowInferer(**arguments, mode="gaussian", precision="float32")(volume, NETWORK)
+    arrays = {name: kind(value) for name, value in arguments.items()}
+    found = SlidingWindowInferer(**arrays, mode="gaussian", precision="float32")(volume, NETWORK)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+    one = SlidingWindowInferer(kind(10), overlap=kind(0.5), precision="float32")(volume[:, :, 0], FLAT)
+    torch.testing.assert_close(one, SlidingWindowInferer(10, 1, 0.5, precision="float32")(volume[:, :, 0], FLAT))
 
 
 def test_metadata_stay(volume):
