@@ -107,6 +107,7 @@ def _scored(jobs: Iterable[Job], forward: Forward, batch_size: int) -> Iterator[
     """Yield each job with its scores (classes, …), in order.
 
     The network is run over full batches, and over windows of one constant value, such as padding, once for all.
+    It is given memory of its own, for it may work in place, and may give the same memory again at each call.
     """
     waiting: list[tuple[Job, torch.Tensor | None]] = []  # the scores of a constant window are known
     constant, known = b"", torch.empty(0)
@@ -114,9 +115,10 @@ def _scored(jobs: Iterable[Job], forward: Forward, batch_size: int) -> Iterator[
     for job in jobs:
         scores = None
         if job.constant:
-            name = b"constant" + job.window[:, 0, 0, 0].float().cpu().numpy().tobytes()
+            corner = job.window[:, 0, 0, 0].clone(memory_format=torch.contiguous_format)
+            name = b"constant" + corner.view(torch.uint8).cpu().numpy().tobytes()  # in its own precision
             if constant != name:
-                constant, known = name, forward(job.window[None])[0]
+                constant, known = name, forward(job.window[None].clone())[0].clone()
             scores = known
         unknown += scores is None
         waiting.append((job, scores))
@@ -130,7 +132,7 @@ def _of_batch(
     waiting: Sequence[tuple[Job, torch.Tensor | None]], forward: Forward
 ) -> Iterator[tuple[Job, torch.Tensor]]:
     windows = [job.window[None] for job, scores in waiting if scores is None]
-    found = iter(forward(windows[0] if len(windows) == 1 else torch.cat(windows)) if windows else ())
+    found = iter(forward(windows[0].clone() if len(windows) == 1 else torch.cat(windows)) if windows else ())
     for job, scores in waiting:
         yield job, next(found) if scores is None else scores
 

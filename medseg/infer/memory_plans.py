@@ -99,7 +99,8 @@ def predict_bytes(image: MetaTensor, network: Any, plan: Plan) -> int | None:
         working = 0.0  # only labels come back
     elif device.type == "cpu":
         waiting = prod(output) * dtype_of(inferer.precision, "cpu").itemsize  # scores of the rest of a batch
-        working = sums + max(running + min(running, HEAP_BYTES) + SCRATCH_BYTES, turning + waiting)
+        given = prod(window) * image.element_size()  # windows are copied, and then turned to the precision
+        working = sums + max(given + running + min(running, HEAP_BYTES) + SCRATCH_BYTES, turning + waiting)
     else:
         working = sums + turning
     return int(resident_bytes() + labels + max(working, COMPONENTS_BYTES * voxels))

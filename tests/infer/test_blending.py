@@ -70,6 +70,43 @@ def test_windows_are_added_up_in_one_order_whatever_the_batch(batch_size):
     assert len(fewer) == math.ceil((len(calls) - constant) / batch_size) + constant
 
 
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("roi_size", [8, (8, 16, 16), None])
+def test_a_network_that_works_in_place_leaves_the_input_alone(batch_size, constant, roi_size):
+    volume = torch.ones(1, 1, 16, 16, 16) if constant else torch.randn(1, 1, 16, 16, 16)
+    before = volume.clone()
+    scores = SlidingWindowInferer(roi_size, batch_size, 0.5, precision="float32")(volume, lambda x: x.mul_(2))
+    assert torch.equal(volume, before)
+    torch.testing.assert_close(scores, 2 * before)
+
+
+def test_a_network_that_works_in_place_leaves_what_monai_s_function_is_given_alone():
+    volume = torch.randn(1, 1, 16, 16, 16)
+    before = volume.clone()
+    SlidingWindowInferer((8, 16, 16), precision="float32")(volume, lambda x: (x.mul_(2), x))
+    assert torch.equal(volume, before)
+
+
+def test_a_network_may_give_the_same_memory_at_each_call():
+    buffer = torch.empty(1, 1, 8, 8, 8)
+    volume = torch.zeros(1, 1, 32, 8, 8)
+    volume[:, :, 8:16] = torch.randn(8, 8)  # between windows of zeros
+    inferer = SlidingWindowInferer(8, 1, 0, precision="float32")
+    torch.testing.assert_close(inferer(volume, lambda x: buffer.copy_(x + 1)), volume + 1)
+
+
+def test_constant_windows_are_told_apart_in_their_own_precision():
+    """1e8 and 1e8 + 1 are one number in float32."""
+    volume = torch.full((1, 1, 16, 8, 8), 10**8, dtype=torch.float64)
+    volume[:, :, 8:] += 1
+    network = torch.nn.Conv3d(1, 1, 1).double().eval()
+    torch.nn.init.ones_(network.weight)
+    torch.nn.init.constant_(network.bias, -(10**8))
+    scores = SlidingWindowInferer(8, 1, 0, precision="float32")(volume, network)
+    torch.testing.assert_close(scores[0, 0, :, 0, 0], torch.tensor([0.0] * 8 + [1.0] * 8))
+
+
 def test_a_bar_counts_the_windows(capsys):
     SlidingWindowInferer((8, 8, 8), 2, 0.0, progress=True)(torch.randn(2, 1, 16, 8, 8), lambda windows: windows)
     assert "4/4" in capsys.readouterr().err
