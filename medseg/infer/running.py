@@ -93,16 +93,15 @@ def sees_windows_alone(
 
 
 def _is_same_in_company(run: Running, window: torch.Tensor) -> bool:
-    """Compare the scores of two unlike windows together, in either order, with those of each by itself."""
-    pair = window, 1 - 2 * window
+    """Compare the scores of unlike windows in pairs, in either order, with those of each by itself."""
+    unlike = window, 1 - 2 * window, -window  # in their mean and spread; in the sign of their mean
     try:
-        alone = [_leaves(run(each)) for each in pair]
-        for first, second in ((0, 1), (1, 0)):
-            for output, *expected in zip(
-                _leaves(run(torch.cat([pair[first], pair[second]]))), alone[first], alone[second], strict=True
-            ):
+        alone = [_leaves(run(each.clone())) for each in unlike]
+        for first, second in ((0, 1), (1, 0), (0, 2), (2, 0)):
+            together = _leaves(run(torch.cat([unlike[first], unlike[second]])))
+            for found, *expected in zip(together, alone[first], alone[second], strict=True):
                 wanted = torch.cat(expected)
-                if output.shape != wanted.shape or _largest(output, wanted) > SAME_SCORES * float(
+                if found.shape != wanted.shape or _largest(found, wanted) > SAME_SCORES * float(
                     wanted.abs().max()
                 ):
                     return False
