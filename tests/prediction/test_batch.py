@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 import torch
 from oracles.small_batch import outputs, predict_small
-from torch import fx
 
-from medseg.infer import inferers
+from medseg.infer import fused, inferers, running
 from medseg.networks import unet
 from medseg.prediction import batch, case
 from medseg.prediction import run as prediction
@@ -120,23 +119,24 @@ def have_two_networks(monkeypatch) -> None:
 def test_two_networks_label_as_one_does(data, tmp_path, monkeypatch):
     """Each a copy, fused and run window by window in a thread of its own."""
     how = small_network()
-    made: dict[int, torch.nn.Module] = {}
-    fused = inferers.fused
+    made: dict[int, torch.nn.Module | None] = {}
+    choose = running._choose
 
     def noted(original, *settings):
-        made[id(original)] = fused(original, *settings)
-        return made[id(original)]
+        choice = choose(original, *settings)
+        made[id(original)] = choice.copy
+        return choice
 
-    monkeypatch.setattr(inferers, "fused", noted)
+    monkeypatch.setattr(running, "_choose", noted)
     predict_small(data, tmp_path / "one", **how)
     assert len(made) == 1
-    made.clear()
     have_two_networks(monkeypatch)
     records = predict_small(data, tmp_path / "two", **how)
     assert [(record["case"], record["codes"]) for record in records] == [(f"case_{n:04d}", []) for n in range(5)]
     assert outputs(tmp_path / "two") == outputs(tmp_path / "one")
-    assert len(made) == 2
+    assert len(made) == 2  # the first one's copy is kept
     for copy in made.values():
+        assert copy is not None
         assert not any(isinstance(module, torch.nn.BatchNorm3d) for module in copy.modules())
 
 
@@ -146,8 +146,8 @@ def test_no_network_is_traced_while_another_runs(data, tmp_path, monkeypatch):
     how = small_network()
     have_two_networks(monkeypatch)
     done: list[str] = []
-    trace, infer = fx.symbolic_trace, case.infer
-    monkeypatch.setattr(fx, "symbolic_trace", lambda network: (done.append("trace"), trace(network))[1])
+    trace, infer = fused.traced, case.infer
+    monkeypatch.setattr(fused, "traced", lambda network: (done.append("trace"), trace(network))[1])
     monkeypatch.setattr(case, "infer", lambda *what: (done.append("run"), infer(*what))[1])
     records = predict_small(data, tmp_path / "out", **how)
     assert done == ["trace"] * 2 + ["run"] * 5
