@@ -187,7 +187,7 @@ def test_commands_repair_as_python_does(weights, tmp_path):
         ("--dataset_dir", tmp_path / "in", "--output_dir", tmp_path / "b"),
     )
     monai_bundle("inference", config, *where, "--weights", weights, "--device", "cpu", "--repair", "tilt")
-    given = ("--weights", weights, "--device", "cpu", "--repair", "tilt", "--jobs", "2")
+    given = ("--weights", weights, "--device", "cpu", "--repair", "tilt")
     medseg("predict", BUNDLE, tmp_path / "in", tmp_path / "c", *given)
     for name in ("b", "c"):
         (line,) = lines(tmp_path / name)

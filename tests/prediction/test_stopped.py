@@ -53,7 +53,7 @@ def test_the_command_ends_with_one_line_and_its_processes_with_it(data, tmp_path
     process.send_signal(number)
     assert process.wait(300) == status
     assert process.stderr is not None
-    assert process.stderr.read().startswith("stopped: ")
+    assert process.stderr.read().splitlines()[-1].startswith("stopped: ")
     assert gone(readers)
     done = [line["case"] for line in lines(tmp_path / "out")]
     assert {f"{name}.nii.gz" for name in done} == set(outputs(tmp_path / "out"))
