@@ -13,7 +13,7 @@ from pathlib import Path
 
 from medseg.cases import Case
 from medseg.files import before_rename, sha256_of, try_lock
-from medseg.prediction.manifest import NewRecords
+from medseg.prediction.manifest import Records
 from medseg.prediction.record import Record
 
 WRITING = ".writing-"  # and a case's id
@@ -46,7 +46,7 @@ class Claims:
     """
 
     def __init__(
-        self, output_dir: str | Path, new_records: NewRecords, settles: Callable[[Case, Record], bool]
+        self, output_dir: str | Path, new_records: Records, settles: Callable[[Case, Record], bool]
     ) -> None:
         self.output_dir, self.new_records, self.settles = output_dir, new_records, settles
         self.held: dict[str, int | None] = {}
@@ -71,9 +71,9 @@ class Claims:
                 if not self._claim(case["id"]):
                     others.append(case)
                     continue
-                record = self.new_records.newest(case["id"])
-                if record is not None and self.settles(case, record):
-                    self.settled[case["id"]] = record
+                added = self.new_records.of(case["id"])
+                if added and self.settles(case, added[-1]):
+                    self.settled[case["id"]] = added[-1]
                     self.release(case["id"])
                 else:
                     yield case

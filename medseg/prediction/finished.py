@@ -18,7 +18,7 @@ from medseg.cases import Case, check_case_ids, find_cases
 from medseg.files import sha256_of, sweep
 from medseg.prediction.claims import sweep_marks
 from medseg.prediction.manifest import MANIFEST, read_newest
-from medseg.prediction.origin import Origin, origin_of
+from medseg.prediction.origin import Origin, origin_of, same_model
 from medseg.prediction.record import Record
 from medseg.prediction.resources import Resources
 from medseg.prediction.shards import share
@@ -79,7 +79,7 @@ def settles(case: Case, record: Record, *, output_dir: str | Path, wanted: Wante
 
 
 def _is_wanted(record: Record, wanted: Wanted) -> bool:
-    return wanted.origin.made(record.bundle) and record.select == wanted.selection.as_json()
+    return same_model(record.bundle, wanted.origin.as_json()) and record.select == wanted.selection.as_json()
 
 
 def finished(cases: Iterable[Case], output_dir: str | Path, wanted: Wanted) -> dict[str, Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,26 +29,36 @@ def _parsed(lines: Iterable[bytes]) -> Iterator[Record]:
                 yield record
 
 
-class NewRecords:
-    """What is added to a folder's manifest from now on, by any process."""
+class Records:
+    """The records of a folder's manifest, by case; what any process adds is read as it comes.
 
-    def __init__(self, output_dir: str | Path) -> None:
-        self.path = Path(output_dir) / MANIFEST
-        self.read_to = self._size()
-        self.found: dict[str, Record] = {}
+    Parameters
+    ----------
+    output_dir
+        The folder.
+    new
+        Leave out what is there already.
+    """
+
+    def __init__(self, output_dir: str | Path, *, new: bool = False) -> None:
+        self.path, self.lock = Path(output_dir) / MANIFEST, threading.Lock()
+        self.read_to = self._size() if new else 0
+        self.found: dict[str, list[Record]] = {}
 
     def _size(self) -> int:
         return self.path.stat().st_size if self.path.is_file() else 0
 
-    def newest(self, case_id: str) -> Record | None:
-        """Return the newest record of a case that was added; None where none was."""
-        if self._size() > self.read_to:
-            with self.path.open("rb") as stream:
-                stream.seek(self.read_to)
-                whole, newline, _ = stream.read().rpartition(b"\n")  # what follows is being written
-            self.read_to += len(whole) + len(newline)
-            self.found |= {record.case: record for record in _parsed(whole.split(b"\n"))}
-        return self.found.get(case_id)
+    def of(self, case_id: str) -> list[Record]:
+        """Return a case's records, the oldest first."""
+        with self.lock:
+            if self._size() > self.read_to:
+                with self.path.open("rb") as stream:
+                    stream.seek(self.read_to)
+                    whole, newline, _ = stream.read().rpartition(b"\n")  # what follows is being written
+                self.read_to += len(whole) + len(newline)
+                for record in _parsed(whole.split(b"\n")):
+                    self.found.setdefault(record.case, []).append(record)
+            return self.found.get(case_id, [])
 
 
 def read_newest(output_dir: str | Path) -> dict[str, Record]:

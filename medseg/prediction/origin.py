@@ -39,10 +39,6 @@ class Origin:
     mirror_axes: tuple[int, ...] = ()
     weights: tuple[str, ...] = ()
 
-    def made(self, recorded: Any) -> bool:
-        """Say whether this is the model of a record, wherever its weights lay then."""
-        return isinstance(recorded, dict) and {**recorded, "weights": 0} == {**self.as_json(), "weights": 0}
-
     def as_json(self) -> dict[str, Any]:
         hashes = self.weights_sha256
         plain: dict[str, Any] = {
@@ -57,6 +53,12 @@ class Origin:
         if self.weights:
             plain["weights"] = list(self.weights)
         return plain
+
+
+def same_model(one: Any, other: Any) -> bool:
+    """Say whether two records' ``bundle`` are the same model, wherever its weights lay."""
+    both = isinstance(one, dict) and isinstance(other, dict)
+    return both and {**one, "weights": None} == {**other, "weights": None}
 
 
 def origin_of(

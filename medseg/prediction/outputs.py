@@ -9,7 +9,7 @@ from pathlib import Path
 
 from medseg.cases import Case, check_apart
 from medseg.errors import InputError, some
-from medseg.files import sha256_of
+from medseg.files import refusals, sha256_of
 from medseg.prediction.claims import announced
 from medseg.prediction.manifest import MANIFEST, records_in
 from medseg.prediction.record import Record
@@ -38,8 +38,8 @@ def check_outputs(cases: Sequence[Case], output_dir: str | Path, formats: Sequen
     if not taken:
         return
     # Read after the look at the files: another run names a file before it takes its mark away.
-    ours = {folder / name for name in _named(folder)}
-    strangers = sorted(path.name for path in taken if path not in ours)
+    ours = {output.path for record in records_in(folder) for output in record.outputs}
+    strangers = sorted(path.name for path in taken if path.name not in ours)
     if strangers:
         raise InputError(
             "OUTPUT_WOULD_OVERWRITE",
@@ -62,57 +62,73 @@ def check_is_not_input(data: str | Path, output_dir: str | Path) -> None:
         )
 
 
-def keep_changed(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> tuple[str, ...]:
+def keep_changed(
+    output_dir: str | Path, case_id: str, formats: Sequence[str], earlier: Sequence[Record]
+) -> tuple[str, ...]:
     """Move results to ``kept/`` that are about to be replaced and were changed after medseg wrote them.
 
     Somebody may have corrected a label map by hand.
+
+    Parameters
+    ----------
+    earlier
+        The case's records so far.
 
     Returns
     -------
     tuple of str
         `OUTPUT_KEPT` where there was one; a code for the record.
+
+    Raises
+    ------
+    InputError
+        `OUTPUT_NO_SPACE`, `OUTPUT_UNWRITABLE`: it cannot be moved.
     """
     folder = Path(output_dir)
+    written = {(output.path, output.sha256) for record in earlier for output in record.outputs}
     there = [path for path in _results(folder, case_id, formats) if path.is_file()]
     unknown = [path for path in there if not _is_announced(folder, case_id, path)]
-    if not unknown:
-        return ()
-    written = _named(folder)
-    return _kept(path for path in unknown if sha256_of(path) not in written.get(path.name, ()))
+    return _kept(path for path in unknown if (path.name, sha256_of(path)) not in written)
 
 
-def keep_stale(output_dir: str | Path, record: Record) -> tuple[str, ...]:
+def keep_stale(output_dir: str | Path, record: Record, earlier: Sequence[Record]) -> tuple[str, ...]:
     """Move a case's earlier results to ``kept/`` that are of another input or model than its new record.
 
     A case that failed has no labels, whatever it had before its image was replaced; and a DICOM SEG of the last
     model does not stay beside this one's NIfTI.
 
-    Returns
-    -------
-    tuple of str
-        `OUTPUT_KEPT` where there was one; a code for the record.
+    Parameters
+    ----------
+    earlier
+        The case's records before `record`.
+
+    Returns, Raises
+        As `keep_changed`.
     """
-    folder, new = Path(output_dir), {output.path for output in record.outputs}
-    there = [path for path in _results(folder, record.case, SUFFIXES) if path.is_file() and path.name not in new]
-    if not there:
-        return ()
-    makers = {output.path: each for each in records_in(folder) for output in each.outputs}
-    named = [path for path in there if path.name in makers]
-    return _kept(path for path in named if not makers[path.name].same_labels(record))
+    new = {output.path for output in record.outputs}
+    there = [path for path in _results(Path(output_dir), record.case, SUFFIXES) if path.is_file()]
+    makers = {output.path: each for each in earlier for output in each.outputs}
+    stale = {name for name, maker in makers.items() if name not in new and not maker.same_labels(record)}
+    return _kept(path for path in there if path.name in stale)
 
 
 def _kept(paths: Iterable[Path]) -> tuple[str, ...]:
     moved = False
     for path in paths:
-        case_id, suffix = next((path.name.removesuffix(s), s) for s in SUFFIXES.values() if path.name.endswith(s))
-        digest = sha256_of(path)
-        names = (f"{case_id}-{digest[:8]}{again}{suffix}" for again in chain([""], map("-{}".format, count(2))))
-        free = (path.parent / KEPT / name for name in names)
-        kept = next(kept for kept in free if not kept.exists() or sha256_of(kept) == digest)
-        kept.parent.mkdir(exist_ok=True)
-        path.replace(kept)
+        with refusals(path):
+            path.replace(_place_for(path))
         moved = True
     return ("OUTPUT_KEPT",) if moved else ()
+
+
+def _place_for(path: Path) -> Path:
+    """Return where a result is kept, which is free or holds the same; its folder is made."""
+    case_id, suffix = next((path.name.removesuffix(s), s) for s in SUFFIXES.values() if path.name.endswith(s))
+    folder, digest = path.parent / KEPT, sha256_of(path)
+    folder.mkdir(exist_ok=True)
+    names = (f"{case_id}-{digest[:8]}{again}{suffix}" for again in chain([""], map("-{}".format, count(2))))
+    free = (folder / name for name in names)
+    return next(kept for kept in free if not kept.exists() or sha256_of(kept) == digest)
 
 
 def any_result(output_dir: str | Path, case_id: str, formats: Sequence[str]) -> bool:
@@ -128,12 +144,3 @@ def _is_announced(folder: Path, case_id: str, path: Path) -> bool:
 
 def _results(folder: Path, case_id: str, formats: Iterable[str]) -> list[Path]:
     return [folder / f"{case_id}{SUFFIXES[name]}" for name in formats]
-
-
-def _named(folder: Path) -> dict[str, set[str]]:
-    """Return the files that any record of this folder names, with the hashes they had."""
-    found: dict[str, set[str]] = {}
-    for record in records_in(folder):
-        for output in record.outputs:
-            found.setdefault(output.path, set()).add(output.sha256)
-    return found

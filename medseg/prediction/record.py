@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from medseg.cases import Case
 from medseg.errors import InputError, cause_of, causes_of
 from medseg.prediction.inputs import InputState
+from medseg.prediction.origin import same_model
 from medseg.write import Output
 
 T = TypeVar("T")
@@ -103,7 +104,7 @@ class Record:
     def same_labels(self, other: Record) -> bool:
         """Say whether two records are of one input, model and selection, and so of the same labels."""
         known = bool(self.input.sha256) and self.input.sha256 == other.input.sha256
-        return known and self.bundle == other.bundle and self.select == other.select
+        return known and same_model(self.bundle, other.bundle) and self.select == other.select
 
     def failed(self, error: Exception) -> Record:
         """Return the record with what went wrong; nothing raises in here."""

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medseg.cases import Case, check_case_ids
-from medseg.errors import CasesFailed
+from medseg.errors import CasesFailed, InputError
 from medseg.files import sweep
 from medseg.prediction import batch
 from medseg.prediction.case import Labelled, Pipeline, Prepared, Reading, read_and_preprocess, segmenter
 from medseg.prediction.claims import Claims, sweep_marks
 from medseg.prediction.finished import Wanted, finished, settles
-from medseg.prediction.manifest import MANIFEST, NewRecords, append, make_ready
+from medseg.prediction.manifest import MANIFEST, Records, append, make_ready
 from medseg.prediction.origin import Origin
 from medseg.prediction.outputs import any_result, check_outputs, keep_changed, keep_stale
 from medseg.prediction.record import Record, attempt, log_case
@@ -87,7 +87,7 @@ def predict_cases(
     check_case_ids(cases)
     check_outputs(cases, output_dir, formats.names)
     cases = share(cases, shard)
-    wanted, new_records = Wanted(origin, selection, formats), NewRecords(output_dir)
+    wanted, new_records = Wanted(origin, selection, formats), Records(output_dir, new=True)
     done = finished(cases, output_dir, wanted)
     left = [case for case in cases if case["id"] not in done]
     if left:
@@ -96,7 +96,7 @@ def predict_cases(
         if len(pipelines) > 1:  # now, so that no thread waits for the copy of another
             _fuse(pipelines)
         with Claims(output_dir, new_records, partial(settles, output_dir=output_dir, wanted=wanted)) as claims:
-            folder = _Folder(Path(output_dir), claims, origin, selection, formats)
+            folder = _Folder(Path(output_dir), Records(output_dir), claims, origin, selection, formats)
             done |= _predict(left, folder, pipelines, resources)
     sweep(output_dir)  # what another run left that was killed meanwhile
     sweep_marks(output_dir, {name for name, record in done.items() if record.status == "done"})
@@ -108,9 +108,10 @@ def predict_cases(
 
 @dataclass(frozen=True)
 class _Folder:
-    """Where results go, what of, and which cases are in hand."""
+    """Where results go and what is recorded there, which cases are in hand, and what results are of."""
 
     path: Path
+    records: Records
     claims: Claims
     origin: Origin
     selection: Selection
@@ -127,7 +128,7 @@ def _predict(
         record = _written(folder, found or (record, None), prepared)
         record = replace(record, peak_rss_mib=_peak_rss_mib(), medseg=version("medseg"))
         record = replace(record, bundle=folder.origin.as_json(), select=folder.selection.as_json())
-        done[case["id"]] = record = replace(record, codes=_joined(record.codes, keep_stale(folder.path, record)))
+        done[case["id"]] = record = _without_stale(folder, record)
         append(folder.path, record)
         unnamed = record.status != "done" and any_result(folder.path, case["id"], folder.formats.names)
         folder.claims.release(case["id"], keep_mark=unnamed)
@@ -144,8 +145,13 @@ def _predict(
     return done | folder.claims.settled
 
 
-def _joined(codes: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*codes, *more)))
+def _without_stale(folder: _Folder, record: Record) -> Record:
+    """Return a case's record after its earlier results, which are not its own any more, were moved away."""
+    try:
+        kept = keep_stale(folder.path, record, folder.records.of(record.case))
+    except InputError as error:
+        return record.failed(error)
+    return replace(record, codes=tuple(dict.fromkeys((*record.codes, *kept))))
 
 
 def _source(
@@ -203,7 +209,7 @@ def _written(folder: _Folder, found: tuple[Record, Labelled | None], prepared: P
         return record
 
     def write() -> tuple[tuple[Output, ...], tuple[str, ...]]:
-        kept = keep_changed(folder.path, record.case, folder.formats.names)
+        kept = keep_changed(folder.path, record.case, folder.formats.names, folder.records.of(record.case))
         with folder.claims.announcing(record.case):
             outputs = retry_if_out_of_memory(
                 write_results,

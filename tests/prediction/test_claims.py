@@ -11,14 +11,14 @@ from project import python_path
 
 from medseg.files import sha256_of
 from medseg.prediction.claims import WRITING, Claims, announced, sweep_marks
-from medseg.prediction.manifest import NewRecords, append
+from medseg.prediction.manifest import Records, append
 from medseg.prediction.record import Record
 
 CASES = [{"id": f"case_{n}", "image": f"/{n}"} for n in range(3)]
 
 
 def claims_on(folder: Path, settles=lambda *_: False) -> Claims:
-    return Claims(folder, NewRecords(folder), settles)
+    return Claims(folder, Records(folder, new=True), settles)
 
 
 def taken(claims: Claims) -> list[str]:
@@ -55,9 +55,9 @@ def test_a_lock_dies_with_its_owner(tmp_path):
         "import sys, os, time\n"
         "from medseg.files import write_text\n"
         "from medseg.prediction.claims import Claims\n"
-        "from medseg.prediction.manifest import NewRecords\n"
+        "from medseg.prediction.manifest import Records\n"
         f"folder = {str(tmp_path)!r}\n"
-        "claims = Claims(folder, NewRecords(folder), lambda *_: False)\n"
+        "claims = Claims(folder, Records(folder, new=True), lambda *_: False)\n"
         f"walk = claims.take({CASES!r})\n"
         "next(walk)\n"
         "with claims.announcing('case_0'): write_text(folder + '/case_0.nii.gz', 'labels')\n"

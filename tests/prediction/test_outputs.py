@@ -181,3 +181,35 @@ def test_what_was_corrected_after_a_run_that_was_ended_is_not_lost(tmp_path, was
         (record,) = predict_small(tmp_path / "in", out)
         assert record["codes"] == ["OUTPUT_KEPT"]
         assert [kept.read_bytes() for kept in (out / "kept").iterdir()] == [b"corrected by hand"]
+
+
+@pytest.mark.parametrize("happens", ["changed", "failed"])
+def test_what_cannot_be_moved_out_of_the_way_fails_its_case_alone(tmp_path, happens):
+    """A file of the user's is called as the folder would be: it stays, and so do the results."""
+    write_cases(tmp_path / "in", 3)
+    predict_small(tmp_path / "in", tmp_path / "out")
+    (tmp_path / "out/kept").write_bytes(b"the user's")
+    if happens == "changed":
+        (tmp_path / "out/case_0001.nii.gz").write_bytes(b"corrected by hand")
+    else:
+        (tmp_path / "in/case_0001.nii.gz").write_bytes(b"damaged")
+    (tmp_path / "out/case_0002.nii.gz").unlink()
+    before = contents(tmp_path / "out")
+    records = predict_small(tmp_path / "in", tmp_path / "out")
+    assert [record["status"] for record in records] == ["done", "failed", "done"]
+    assert records[1]["codes"] == ["OUTPUT_UNWRITABLE"]
+    found = contents(tmp_path / "out")
+    assert {name: found[name] for name in before if name != "manifest.jsonl"} == {
+        name: content for name, content in before.items() if name != "manifest.jsonl"
+    }
+
+
+def test_results_of_the_same_weights_elsewhere_stay(weights, tmp_path):
+    """A format more, by weights that were copied to another folder: the label map is still the case's."""
+    case, moved = SAMPLES / "mr_held_back/images/mr_19", tmp_path / "fold_0/models/best.pt"
+    moved.parent.mkdir(parents=True)
+    shutil.copy(weights, moved)
+    predict(BUNDLE, case, tmp_path / "out", weights=weights, device="cpu")
+    (record,) = predict(BUNDLE, case, tmp_path / "out", weights=moved, device="cpu", formats="dicom-seg")
+    assert record["codes"] == []
+    assert (tmp_path / "out/mr_19.nii.gz").is_file()

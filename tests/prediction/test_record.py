@@ -7,9 +7,9 @@ import pytest
 from medseg import InputError
 from medseg.bundle import Metadata
 from medseg.prediction.finished import Wanted, finished
-from medseg.prediction.manifest import records_in
+from medseg.prediction.manifest import Records, records_in
 from medseg.prediction.origin import Origin
-from medseg.prediction.outputs import _named
+from medseg.prediction.outputs import check_outputs, keep_changed, keep_stale
 from medseg.prediction.record import Record, attempt, begun
 from medseg.read import Selection
 from medseg.write import Output, OutputFormats
@@ -69,7 +69,12 @@ def test_what_no_version_wrote_is_no_record():
 def test_a_record_of_odd_types_is_not_done_and_harms_nothing(tmp_path, key, odd):
     (tmp_path / "manifest.jsonl").write_text(json.dumps({"case": "case_0", "status": "done", key: odd}) + "\n")
     assert finished([CASE], tmp_path, WANTED) == {}
-    assert list(_named(tmp_path)) == []
+    (tmp_path / "case_0.nii.gz").write_bytes(b"a stranger's")
+    with pytest.raises(InputError, match="OUTPUT_WOULD_OVERWRITE"):
+        check_outputs([CASE], tmp_path, ["nifti"])
+    earlier = Records(tmp_path).of("case_0")
+    assert keep_stale(tmp_path, begun(CASE), earlier) == ()
+    assert keep_changed(tmp_path, "case_0", ["nifti"], earlier) == ("OUTPUT_KEPT",)
 
 
 def test_brackets_without_end_are_no_record(tmp_path):
