@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for both, as the `medseg` command sets it
 
@@ -42,16 +43,23 @@ Timings = dict[str, float]
 Timed = Callable[[str], object]
 
 
+def places(
+    grid_shape: tuple[int, ...], grid_affine: np.ndarray, extent_mm: np.ndarray
+) -> tuple[torch.Tensor, ...]:
+    """Return where the voxels of a grid lie in the volume, as shares of its extent along x, y and z."""
+    world = [
+        torch.arange(n, dtype=torch.float32) * float(grid_affine[a, a]) + float(grid_affine[a, 3])
+        for a, n in enumerate(grid_shape)
+    ]
+    return torch.meshgrid(*[w / mm for w, mm in zip(world, extent_mm, strict=True)], indexing="ij")
+
+
 def blob_scores(grid_shape: tuple[int, ...], grid_affine: np.ndarray, extent_mm: np.ndarray) -> torch.Tensor:
     """Return scores (3, I, J, K) as a trained network gives them: smooth, with large regions of one class.
 
     They are a function of the place in the patient alone, so that they fit whichever grid is asked for.
     """
-    world = [
-        torch.arange(n, dtype=torch.float32) * float(grid_affine[a, a]) + float(grid_affine[a, 3])
-        for a, n in enumerate(grid_shape)
-    ]
-    x, y, z = torch.meshgrid(*[w / mm for w, mm in zip(world, extent_mm, strict=True)], indexing="ij")
+    x, y, z = places(grid_shape, grid_affine, extent_mm)
     wobble = 0.15 * torch.sin(40 * x) * torch.sin(40 * y) * torch.sin(30 * z)
     scores = torch.zeros(3, *grid_shape)
     for label, (centre, radii) in enumerate(STRUCTURES, 1):
@@ -60,15 +68,21 @@ def blob_scores(grid_shape: tuple[int, ...], grid_affine: np.ndarray, extent_mm:
     return scores.clamp_(-12, 12)
 
 
+def medseg_preprocessing() -> Any:
+    """Return medseg's preprocessing of a CT, as the spleen bundle does it."""
+    from medseg.preprocess import preprocessing
+
+    intensity = {"kind": "ct", "window_hu": WINDOW_HU, "mean_hu": MEAN_HU, "sd_hu": SD_HU}
+    return preprocessing(intensity=intensity, spacing_mm=SPACING_MM, crop_above=CROP_ABOVE_HU)
+
+
 def with_medseg(path: Path, output: Path, timed: Timed, scores_of: Callable[..., torch.Tensor]) -> None:
     from medseg.infer.native import NativeLabels
     from medseg.preprocess.keys import IMAGE
-    from medseg.preprocess.pipeline import preprocessing
     from medseg.read.study import read_volume
     from medseg.write.nifti import write_label_map
 
-    intensity = {"kind": "ct", "window_hu": WINDOW_HU, "mean_hu": MEAN_HU, "sd_hu": SD_HU}
-    steps = preprocessing(intensity=intensity, spacing_mm=SPACING_MM, crop_above=CROP_ABOVE_HU)
+    steps = medseg_preprocessing()
     with timed("read"):
         volume = read_volume(path)
     with timed("preprocess"):
@@ -89,29 +103,40 @@ def with_medseg(path: Path, output: Path, timed: Timed, scores_of: Callable[...,
         write_label_map(output, labels, volume.affine, like=path)
 
 
-def with_monai(path: Path, output: Path, timed: Timed, scores_of: Callable[..., torch.Tensor]) -> None:
-    from monai.data import MetaTensor
+def monai_transforms() -> tuple[list, list]:
+    """Return MONAI's transforms that read a CT, and those that prepare it as the spleen bundle does."""
     from monai.transforms import (
-        AsDiscreted,
-        Compose,
         CropForegroundd,
         EnsureChannelFirstd,
-        Invertd,
         LoadImaged,
         Orientationd,
-        SaveImaged,
         ScaleIntensityRanged,
         Spacingd,
     )
 
     scaled = [(hu - MEAN_HU) / SD_HU for hu in WINDOW_HU]
-    load = [LoadImaged("image"), EnsureChannelFirstd("image")]
     prepare = [
         Orientationd("image", axcodes="RAS", labels=(("L", "R"), ("P", "A"), ("I", "S"))),
         Spacingd("image", pixdim=SPACING_MM, mode="bilinear"),
         CropForegroundd("image", "image", select_fn=lambda x: x > CROP_ABOVE_HU, allow_smaller=True),
         ScaleIntensityRanged("image", *WINDOW_HU, *scaled, clip=True),
     ]
+    return [LoadImaged("image"), EnsureChannelFirstd("image")], prepare
+
+
+def monai_save(output: Path) -> Any:
+    """Return MONAI's transform that writes label maps beside `output`."""
+    from monai.transforms import SaveImaged
+
+    where = {"output_dir": output.parent, "output_postfix": "monai", "separate_folder": False}
+    return SaveImaged("pred", output_dtype=np.uint8, print_log=False, **where)
+
+
+def with_monai(path: Path, output: Path, timed: Timed, scores_of: Callable[..., torch.Tensor]) -> None:
+    from monai.data import MetaTensor
+    from monai.transforms import AsDiscreted, Compose, Invertd
+
+    load, prepare = monai_transforms()
     with timed("read"):
         data = Compose(load)({"image": str(path)})
     with timed("preprocess"):
@@ -122,8 +147,7 @@ def with_monai(path: Path, output: Path, timed: Timed, scores_of: Callable[..., 
     with timed("scores to native labels"):
         back = Invertd("pred", Compose([*load, *prepare]), orig_keys="image", nearest_interp=False)
         data = AsDiscreted("pred", argmax=True)(back(data))
-    where = {"output_dir": output.parent, "output_postfix": "monai", "separate_folder": False}
-    save = SaveImaged("pred", output_dtype=np.uint8, print_log=False, **where)
+    save = monai_save(output)
     with timed("write"):
         save(data)
 

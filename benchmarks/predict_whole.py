@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # for both, as the `medseg`
 import nibabel
 import numpy as np
 import torch
-from around_network import CROP_ABOVE_HU, MEAN_HU, SD_HU, SPACING_MM, WINDOW_HU, write_ct
+from around_network import medseg_preprocessing, monai_save, monai_transforms, places, write_ct
 from common import BUNDLES, machine, peak_mib
 
 ROI, OVERLAP = (96, 96, 96), 0.5
@@ -90,11 +90,7 @@ def blob_scores(grid_shape: tuple[int, ...], grid_affine: np.ndarray, extent_mm:
 
     They are a function of the place in the patient alone, so that they fit whichever grid is asked for.
     """
-    world = [
-        torch.arange(n, dtype=torch.float32) * float(grid_affine[a, a]) + float(grid_affine[a, 3])
-        for a, n in enumerate(grid_shape)
-    ]
-    x, y, z = torch.meshgrid(*[w / mm for w, mm in zip(world, extent_mm, strict=True)], indexing="ij")
+    x, y, z = places(grid_shape, grid_affine, extent_mm)
     wobble = torch.sin(60 * x) * torch.sin(50 * y) * torch.sin(40 * z)
     scores = torch.zeros(1 + len(STRUCTURES), *grid_shape)
     for label, (centre, radii) in enumerate(STRUCTURES, 1):
@@ -109,13 +105,11 @@ class WithMedseg:
     def __init__(self) -> None:
         from medseg.infer import to_native_labels, window_inferer
         from medseg.prediction import Pipeline
-        from medseg.preprocess import preprocessing
 
-        intensity = {"kind": "ct", "window_hu": WINDOW_HU, "mean_hu": MEAN_HU, "sd_hu": SD_HU}
-        steps = preprocessing(intensity=intensity, spacing_mm=SPACING_MM, crop_above=CROP_ABOVE_HU)
         self.network = Lookup()
         inferer = window_inferer(patch_size=ROI, overlap=OVERLAP, precision="float32", adapt=False)
-        self.pipeline = Pipeline(steps, self.network, inferer, to_native_labels(largest_component=LABELS))
+        labels = to_native_labels(largest_component=LABELS)
+        self.pipeline = Pipeline(medseg_preprocessing(), self.network, inferer, labels)
 
     def __call__(self, path: Path, output: Path, extent_mm: np.ndarray) -> dict[str, float]:
         from medseg.bundle import read_metadata
@@ -186,29 +180,10 @@ def timed_method(times: dict[str, float], owner: Any, name: str, stage: str, bef
 def run_monai(path: Path, output: Path, timed: Timed, network: Lookup, extent_mm: np.ndarray) -> None:
     from monai.data import MetaTensor
     from monai.inferers import SlidingWindowInferer
-    from monai.transforms import (
-        AsDiscreted,
-        Compose,
-        CropForegroundd,
-        EnsureChannelFirstd,
-        Invertd,
-        KeepLargestConnectedComponentd,
-        LoadImaged,
-        Orientationd,
-        SaveImaged,
-        ScaleIntensityRanged,
-        Spacingd,
-    )
+    from monai.transforms import AsDiscreted, Compose, Invertd, KeepLargestConnectedComponentd
     from scipy import ndimage
 
-    scaled = [(hu - MEAN_HU) / SD_HU for hu in WINDOW_HU]
-    load = [LoadImaged("image"), EnsureChannelFirstd("image")]
-    prepare = [
-        Orientationd("image", axcodes="RAS", labels=(("L", "R"), ("P", "A"), ("I", "S"))),
-        Spacingd("image", pixdim=SPACING_MM, mode="bilinear"),
-        CropForegroundd("image", "image", select_fn=lambda x: x > CROP_ABOVE_HU, allow_smaller=True),
-        ScaleIntensityRanged("image", *WINDOW_HU, *scaled, clip=True),
-    ]
+    load, prepare = monai_transforms()
     with timed("read"):
         data = Compose(load)({"image": str(path)})
     with timed("preprocess"):
@@ -235,8 +210,7 @@ def run_monai(path: Path, output: Path, timed: Timed, network: Lookup, extent_mm
         for label in LABELS:
             print(ndimage.label(labels == label, np.ones((3, 3, 3)))[1], file=sys.stderr)
         data = KeepLargestConnectedComponentd("pred", applied_labels=list(LABELS), connectivity=3)(data)
-    where = {"output_dir": output.parent, "output_postfix": "monai", "separate_folder": False}
-    save = SaveImaged("pred", output_dtype=np.uint8, print_log=False, **where)
+    save = monai_save(output)
     with timed("write"):
         save(data)
 
