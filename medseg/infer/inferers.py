@@ -203,29 +203,18 @@ class SlidingWindowInferer(Inferer):
         What is not known yet is tried on windows of `volume`.
         """
         device = torch.device(self.sw_device or volume.device)
-        dtype, shape, axes = dtype_of(self.precision, device.type), volume.shape[1:], len(self.roi_size)
-        trained = copy.copy(self)
-        trained.adapt = False
-        windows = trained.windows(shape, network)
-
-        def sample(windows: Windows) -> torch.Tensor | None:
-            window = windows.sample(volume)
-            if window is None:
-                return None
-            window = window[None].clone()  # the network may work in place
-            return window[..., 0] if axes == 2 else window
-
+        dtype, windows = dtype_of(self.precision, device.type), self._trained_windows(volume, network)
         if as_given:
             return Running(network, device, dtype), windows, self.sw_batch_size
-        run = running(network, device, dtype, lambda: sample(windows))
+        run = running(network, device, dtype, lambda: self._sample(volume, windows))
         at_once = self.windows_at_once(device)
         if at_once > self.sw_batch_size and not sees_windows_alone(
-            network, run, lambda: sample(windows), needs_graph=True
+            network, run, lambda: self._sample(volume, windows), needs_graph=True
         ):
             at_once = self.sw_batch_size
         if self.adapt and isinstance(network, torch.nn.Module) and may_grow(network):
-            larger = self.windows(shape, network)
-            if grows(network, run, lambda: sample(larger), windows.size[:axes]):
+            larger = self.windows(volume.shape[1:], network)
+            if grows(network, run, lambda: self._sample(volume, larger), windows.size[: len(self.roi_size)]):
                 return run, larger, at_once
         return run, windows, at_once
 
@@ -253,14 +242,23 @@ class SlidingWindowInferer(Inferer):
             return False
         device = torch.device(self.sw_device or inputs.device)
         volume = plain(inputs[0] if inputs.ndim == 5 else inputs[0, ..., None])
+        run = Running(network, device, dtype_of(self.precision, device.type))
+        return not sees_windows_alone(
+            network, run, lambda: self._sample(volume, self._trained_windows(volume, network))
+        )
+
+    def _trained_windows(self, volume: torch.Tensor, network: Network) -> Windows:
         trained = copy.copy(self)
         trained.adapt = False
-        window = trained.windows(volume.shape[1:], network).sample(volume)
+        return trained.windows(volume.shape[1:], network)
+
+    def _sample(self, volume: torch.Tensor, windows: Windows) -> torch.Tensor | None:
+        """Return a window (1, channels, …) of its own memory to try a network on; None where none varies."""
+        window = windows.sample(volume)
         if window is None:
-            return False
-        run = Running(network, device, dtype_of(self.precision, device.type))
-        shown = window[None, ..., 0] if len(self.roi_size) == 2 else window[None]
-        return not sees_windows_alone(network, run, lambda: shown)
+            return None
+        window = window[None].clone()
+        return window[..., 0] if len(self.roi_size) == 2 else window
 
     def _of_axes(self, axes: int) -> SlidingWindowInferer:
         """Return this inferer for images of so many spatial axes; windows of two go over slices of three."""
