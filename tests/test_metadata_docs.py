@@ -23,7 +23,7 @@ HEAD = ["key", "meaning", "unit or type", "default", "read by"]
 REQUIRED, BY_LABEL = "required", "by label id, from `PALETTE`"
 
 READERS = {  # section: what it is passed to, and the arguments that come from elsewhere
-    "split": (split_cases, {"cases"}),
+    "split": (split_cases, {"cases", "patients"}),
     "preprocessing": (preprocessing, {"patch_size", "labelled"}),
     "augmentation": (augmentation, {"patch_size"}),
     "network": (unet, {"patch_size"}),

@@ -1,4 +1,4 @@
-"""Cases of a data set: found, inspected, split, checked; label maps and their grids; public data sets fetched."""
+"""Cases of a data set: found, inspected, checked, split; who they are of; label maps, tables; public data sets."""
 
 from medseg.cases.apart import check_apart
 from medseg.cases.checks import check_cases
@@ -14,13 +14,17 @@ from medseg.cases.label_maps import (
     reaches_outside,
     to_grid,
 )
+from medseg.cases.patients import patient_of, patients_of
 from medseg.cases.public_data import fetch
-from medseg.cases.splits import choose_cases, load_or_make_split, read_split, split_cases
+from medseg.cases.splits import FOLDS, choose_cases, fold_split, load_or_make_split, read_split, split_cases
+from medseg.cases.tables import bad_table, read_table
 
 __all__ = [
+    "FOLDS",
     "LAYOUTS",
     "Case",
     "as_labels",
+    "bad_table",
     "case_id",
     "check_apart",
     "check_case_ids",
@@ -30,14 +34,18 @@ __all__ = [
     "choose_cases",
     "fetch",
     "find_cases",
+    "fold_split",
     "ids_in",
     "images_near",
     "inspect_path",
     "lists_cases",
     "load_or_make_split",
     "on_same_grid",
+    "patient_of",
+    "patients_of",
     "reaches_outside",
     "read_split",
+    "read_table",
     "split_cases",
     "to_grid",
 ]

@@ -1,4 +1,4 @@
-"""Divide cases into training, validation and test, each by its id alone."""
+"""Divide cases into training, validation and test: by their ids alone, or as one of nnU-Net's five folds."""
 
 from __future__ import annotations
 
@@ -8,20 +8,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medseg.cases.find import Case
+from medseg.cases.patients import patients_of
 from medseg.errors import InputError, some
 from medseg.files import write_json
 
 SUBSETS = ("training", "validation", "test")
+FOLDS = 5
+FOLD_SEED = 12345  # nnU-Net's
 
 
 def split_cases(
-    cases: Sequence[Case], *, seed: int = 0, validation: float = 0.2, test: float = 0.0
+    cases: Sequence[Case],
+    *,
+    seed: int = 0,
+    validation: float = 0.2,
+    test: float = 0.0,
+    patients: str | Path | None = None,
 ) -> dict[str, list[str]]:
     """Divide case ids into training, validation and test.
 
     Each id's place follows from the seed and the id alone, so that the order of files does not matter
     and a case added later moves few others.
+
+    Parameters
+    ----------
+    patients
+        A table that says which patient a case is of; patients are then divided in the same way, whole.
 
     Returns
     -------
@@ -29,28 +44,95 @@ def split_cases(
         ``{"training": [...], "validation": [...], "test": [...]}``; training and, where its share is not
         zero, each other part hold at least one case.
     """
-    ids = sorted(
-        (case["id"] for case in cases), key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest()
-    )
+    of = {case["id"]: case["id"] for case in cases} if patients is None else patients_of(cases, patients)
+    ids = sorted(set(of.values()), key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest())
     sizes = [max(1, round(len(ids) * share)) if share > 0 else 0 for share in (validation, test)]
     if len(ids) - sum(sizes) < 1:
         raise InputError("CASES_EMPTY", f"{len(ids)} cases are too few to train and validate on; add some")
     first, second = sizes[0], sum(sizes)
     return {
-        "training": sorted(ids[second:]),
-        "validation": sorted(ids[:first]),
-        "test": sorted(ids[first:second]),
+        "training": _of_patients(of, ids[second:]),
+        "validation": _of_patients(of, ids[:first]),
+        "test": _of_patients(of, ids[first:second]),
     }
 
 
-def load_or_make_split(path: str | Path, cases: Sequence[Case], **settings: Any) -> dict[str, list[str]]:
-    """Return the split at `path`, a JSON file, made there by `split_cases` where there is none yet."""
+def fold_split(cases: Sequence[Case], fold: int, *, patients: str | Path | None = None) -> dict[str, list[str]]:
+    """Return one of nnU-Net's five folds: a fifth of the cases to validate, the rest to train.
+
+    Patients are sorted and shuffled as by scikit-learn's ``KFold(5, shuffle=True, random_state=12345)``, which is
+    nnU-Net's rule for cases; where each patient has one case, the folds are nnU-Net's own.
+
+    Parameters
+    ----------
+    fold
+        0 to 4.
+    patients
+        A table that says which patient a case is of; without one, the ids say (`patients_of`).
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`: no such fold; `CASES_EMPTY`: fewer than five patients; as `patients_of`.
+    """
+    if isinstance(fold, bool) or fold not in range(FOLDS):
+        raise InputError("CONFIG_BAD_VALUE", f"fold {fold!r}: 0 to {FOLDS - 1}, or null for the seeded split")
+    of = patients_of(cases, patients)
+    who = sorted(set(of.values()))
+    if len(who) < FOLDS:
+        raise InputError("CASES_EMPTY", f"{len(who)} patients are too few for {FOLDS} folds; add some")
+    order = np.arange(len(who))
+    np.random.RandomState(FOLD_SEED).shuffle(order)  # another generator gives other folds
+    held_out = {who[place] for place in np.array_split(order, FOLDS)[fold]}
+    return {
+        "training": _of_patients(of, set(who) - held_out),
+        "validation": _of_patients(of, held_out),
+        "test": [],
+    }
+
+
+def _of_patients(of: Mapping[str, str], wanted: Sequence[str] | set[str]) -> list[str]:
+    chosen = set(wanted)
+    return sorted(name for name, patient in of.items() if patient in chosen)
+
+
+def load_or_make_split(
+    path: str | Path,
+    cases: Sequence[Case],
+    *,
+    fold: int | None = None,
+    patients: str | Path | None = None,
+    **settings: Any,
+) -> dict[str, list[str]]:
+    """Return the split at `path`, a JSON file, made there where there is none yet.
+
+    Parameters
+    ----------
+    fold, patients
+        As for `fold_split`; without a fold, `split_cases` makes the split.
+    settings
+        Of `split_cases`.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`: the split there is not the fold that is asked for; as `read_split`, `fold_split`.
+    """
     path = Path(path)
-    if not path.is_file():
-        split = split_cases(cases, **settings)
-        write_json(path, {**settings, **split})
+    if path.is_file():
+        split = read_split(path, cases)
+        if fold is not None and split != fold_split(cases, fold, patients=patients):
+            raise InputError(
+                "CONFIG_BAD_VALUE", f"{path} is not fold {fold} of these cases; leave out split_file or fold"
+            )
         return split
-    return read_split(path, cases)
+    if fold is None:
+        split = split_cases(cases, patients=patients, **settings)
+        write_json(path, {**settings, **split})
+    else:
+        split = fold_split(cases, fold, patients=patients)
+        write_json(path, {"fold": fold, **split})
+    return split
 
 
 def read_split(path: str | Path, cases: Sequence[Case]) -> dict[str, list[str]]:

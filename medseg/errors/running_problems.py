@@ -58,9 +58,10 @@ RUNNING: dict[str, Problem] = {
     ),
     "GROUPS_BAD_TABLE": Problem(
         REFUSED,
-        "a table of subgroups that cannot be used: no column `case`, a case twice, no case of these, a column "
-        "with a reserved name or with too many values, not UTF-8",
-        "the message says which and where ([evaluate](../how-to/evaluate.md#subgroups))",
+        "a table of subgroups or patients that cannot be used: no column `case`, a case twice, no case of these, "
+        "a column with a reserved name or with too many values, no `patient` of a case, not UTF-8",
+        "the message says which and where ([evaluate](../how-to/evaluate.md#subgroups), "
+        "[folds](../how-to/train.md#folds))",
     ),
     "LABEL_NOT_INTEGER": Problem(REFUSED, "a label map with fractions", "it was interpolated: export it again"),
     "LABEL_UNKNOWN_ID": Problem(
