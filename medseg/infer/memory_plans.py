@@ -23,7 +23,7 @@ from medseg.system_memory import MARGIN, MIB, resident_bytes
 PARTS = (2, 4, 8, 16, 32)  # into how many a volume is cut where its planes are too large
 SCRATCH_BYTES = 16 * MIB  # what oneDNN takes to lay weights and windows out
 HEAP_BYTES = 64 * MIB  # what glibc may keep of tensors below 32 MiB that are gone: its largest trim threshold
-COMPONENTS_BYTES = 5  # of each native voxel: the number of its component, and the label map without small ones
+COMPONENTS_BYTES = 5  # of each native voxel at most: the number of its part, and the label map without small ones
 TOO_MUCH = 2**62
 
 
