@@ -53,15 +53,15 @@ class Confidence:
         """
         best, labels = rows.max(dim=1)
         if rows.device.type == "cpu":  # most voxels are background, which has no row in the facts
-            inside = labels.nonzero()[:, 0]
-            rows, best, labels = rows[inside], best[inside], labels[inside]
+            inside = labels.nonzero()[:, 0]  # taken by `index_select`, in less than half the time of an index
+            rows, best, labels = (each.index_select(0, inside) for each in (rows, best, labels))
         if self.probabilities:
             probability, entropy = best, -torch.special.xlogy(rows, rows).sum(dim=1)
         else:
-            less = rows - best[:, None]
+            less, ones = rows - best[:, None], rows.new_ones(rows.shape[1])  # a product adds up few classes faster
             powers = less.exp()
-            total = powers.sum(dim=1)
-            probability, entropy = 1 / total, total.log() - powers.mul_(less).sum(dim=1) / total
+            total = powers @ ones
+            probability, entropy = 1 / total, total.log() - powers.mul_(less) @ ones / total
         values = torch.stack([torch.ones_like(best), probability, entropy], dim=1)
         self.sums.index_add_(0, labels, values.double())
 

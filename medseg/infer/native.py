@@ -229,21 +229,25 @@ def _label_some(
     corners = _places_of(needed)
     row_of = torch.empty(needed.numel(), dtype=torch.int32, device=scores.device)
     row_of[corners] = torch.arange(len(corners), dtype=torch.int32, device=scores.device)
-    rows = scores.flatten(1).index_select(1, corners).T.contiguous()
+    flat = scores.flatten(1)  # as slabs come, a voxel's classes lie together already
+    rows = flat.T.index_select(0, corners) if flat.stride(0) == 1 else flat.index_select(1, corners).T.contiguous()
     strides = (shape[1] * shape[2], shape[2], 1)
     starts = [axis.lower * strides[axis.grid_axis] for axis in places]
+    between = [n for n, axis in enumerate(places) if axis.between]
+    further = torch.zeros(1, dtype=torch.int64, device=scores.device)  # each corner's place, from the lowest
+    for n in between:
+        further = torch.cat([further, further + strides[places[n].grid_axis]])
     n1, n2 = len(places[1].lower), len(places[2].lower)
     for chunk in voxels.split(CHUNK_VOXELS):
         index = (chunk // (n1 * n2), chunk // n2 % n1, chunk % n2)
-        lowest = sum(start[i] for start, i in zip(starts, index, strict=True))
+        lowest = sum(start.index_select(0, i) for start, i in zip(starts, index, strict=True))
         assert isinstance(lowest, torch.Tensor)
-        corner, weight = lowest[:, None], torch.ones(len(chunk), 1, device=scores.device)
-        for axis, i in zip(places, index, strict=True):
-            if axis.between:
-                upper = axis.weight[i][:, None]
-                corner = torch.cat([corner, corner + strides[axis.grid_axis]], dim=1)
-                weight = torch.cat([weight * (1 - upper), weight * upper], dim=1)
-        sums = embedding_bag(row_of[corner], rows, mode="sum", per_sample_weights=weight)
+        corner = row_of.index_select(0, (lowest[:, None] + further).flatten()).view(len(chunk), -1)
+        weight = torch.ones(1, len(chunk), device=scores.device)  # (corner, voxel), which is put together fastest
+        for n in between:
+            upper = places[n].weight.index_select(0, index[n])
+            weight = torch.cat([weight * (1 - upper), weight * upper])
+        sums = embedding_bag(corner, rows, mode="sum", per_sample_weights=weight.T.contiguous())
         labels[chunk] = _best(sums, dim=1, dtype=labels.dtype)
 
 
