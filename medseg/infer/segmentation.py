@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import pairwise
@@ -152,8 +153,7 @@ def _run(image: MetaTensor, network: Any, plan: Plan, keep_probabilities: bool) 
     if plan.parts == 1:
         native = native_labels(image, axis)
         for slab in walk():
-            confidence.add(slab)
-            native.add(slab)
+            _take(slab, slab, confidence, native)
         return native.finish(), confidence
     across = max((n for n in range(3) if n != axis), key=lambda n: shape[n])
     labels: np.ndarray | None = None
@@ -163,14 +163,35 @@ def _run(image: MetaTensor, network: Any, plan: Plan, keep_probabilities: bool) 
         native, place = _native_part(image, axis, across, low, high)
         begin = [low if n == across else 0 for n in range(3)]
         for slab in walk(part=(across, low, min(high + 1, shape[across]))):
-            confidence.add(slab.narrow(1 + across, 0, high - low), begin)
-            native.add(slab)
+            _take(slab, slab.narrow(1 + across, 0, high - low), confidence, native, begin)
         found = native.finish()
         if labels is None:
             labels = np.zeros(native_grid(image)[0], found.dtype, order="F")
         labels[place] = found
     assert labels is not None
     return labels, confidence
+
+
+def _take(
+    slab: torch.Tensor,
+    own: torch.Tensor,
+    confidence: Confidence,
+    native: NativeLabels,
+    begin: Sequence[int] = (0, 0, 0),
+) -> None:
+    """Give a slab to both, `confidence` what is its part's own, which begins at `begin`.
+
+    On a CPU at the same time, for neither keeps two cores busy; but where probabilities are kept, which takes as
+    much memory as `native` does.
+    """
+    if slab.device.type != "cpu" or confidence.keep:
+        confidence.add(own, begin)
+        native.add(slab)
+        return
+    with ThreadPoolExecutor(1) as beside:
+        sure = beside.submit(confidence.add, own, begin)
+        native.add(slab)
+        sure.result()
 
 
 def _native_part(

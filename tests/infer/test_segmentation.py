@@ -77,7 +77,13 @@ def test_ways_need_less_and_less(image, network, inferer):
 
 
 @pytest.mark.parametrize(
-    "stage", ["infer.inferers.running", "infer.blending._Kept.add", "infer.native.NativeLabels.add"]
+    "stage",
+    [
+        "infer.inferers.running",
+        "infer.blending._Kept.add",
+        "infer.native.NativeLabels.add",
+        "infer.confidence.Confidence.add",  # in a thread of its own
+    ],
 )
 @pytest.mark.parametrize("times", [1, 3])
 def test_memory_that_runs_out_leads_to_the_next_smaller_way(
