@@ -43,6 +43,7 @@ STRUCTURES = (
     ((0.5, 0.7, 0.4), (0.07, 0.07, 0.6)),
 )
 LABELS = range(1, len(STRUCTURES) + 1)
+LABELLING = "confidence, scores to native labels"  # at the same time
 Timed = Callable[[str], Any]
 
 
@@ -113,13 +114,12 @@ class WithMedseg:
 
     def __call__(self, path: Path, output: Path, extent_mm: np.ndarray) -> dict[str, float]:
         from medseg.bundle import read_metadata
-        from medseg.infer import confidence, native
+        from medseg.infer import segmentation
         from medseg.prediction import case, predict_cases
         from medseg.prediction.origin import Origin
 
         times: dict[str, float] = {}
-        timed_method(times, confidence.Confidence, "add", "confidence")
-        timed_method(times, native.NativeLabels, "add", "scores to native labels")
+        timed_method(times, segmentation, "_take", LABELLING)
         timed_method(
             times, case, "infer", "infer", before=lambda data: self.network.show(data["image"], extent_mm)
         )
@@ -133,7 +133,7 @@ class WithMedseg:
         assert record["status"] == "done", record
         stages = record["timings_s"]
         within = times.pop("infer")
-        blending = within - times["confidence"] - times["scores to native labels"] - self.network.seconds[0]
+        blending = within - times[LABELLING] - self.network.seconds[0]
         return {
             "read": stages["read"],
             "preprocess": stages["preprocess"],
@@ -155,7 +155,8 @@ class WithMonai:
         def timed(stage: str) -> Iterator[None]:
             start_s, network_s = time.perf_counter(), self.network.seconds[0]
             yield
-            times[stage] = time.perf_counter() - start_s - (self.network.seconds[0] - network_s)
+            took_s = time.perf_counter() - start_s - (self.network.seconds[0] - network_s)
+            times[stage] = times.get(stage, 0.0) + took_s
 
         run_monai(path, output, timed, self.network, extent_mm)
         return times
@@ -193,7 +194,7 @@ def run_monai(path: Path, output: Path, timed: Timed, network: Lookup, extent_mm
     inferer = SlidingWindowInferer(ROI, 1, OVERLAP, "gaussian")
     with timed("windows and blending"), torch.inference_mode():
         scores = inferer(image.as_tensor()[None], network)[0]
-    with timed("confidence"):
+    with timed(LABELLING):
         p = scores.softmax(dim=0)
         best = p.argmax(dim=0)
         entropy = -torch.special.xlogy(p, p).sum(dim=0)
@@ -202,7 +203,7 @@ def run_monai(path: Path, output: Path, timed: Timed, network: Lookup, extent_mm
             print(label, float(p[label][inside].mean()), float(entropy[inside].mean()), file=sys.stderr)
     del p, best, entropy
     data["pred"] = MetaTensor(scores, meta=image.meta, applied_operations=image.applied_operations)
-    with timed("scores to native labels"):
+    with timed(LABELLING):
         back = Invertd("pred", Compose([*load, *prepare]), orig_keys="image", nearest_interp=False)
         data = AsDiscreted("pred", argmax=True)(back(data))
     with timed("components, largest component"):
