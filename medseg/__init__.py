@@ -8,6 +8,7 @@ A study flows through the rooms from the top of this list to the bottom; a room'
     read         NIfTI, DICOM and others to an array and its RAS+ affine, or a refusal by name
     preprocess   the one definition of preprocessing: orientation, spacing, intensities
     networks     an architecture a file; ensembles
+    planning     a data set to a bundle: fingerprint, faults, rules, files
     training     augmentation, schedule, checkpoints, resume, record and log, around MONAI's trainer
     infer        sliding windows, blending, bfloat16, memory, labels on the image's own grid, components
     prediction   one case end to end, and many: a batch, its manifest, what is finished
@@ -24,10 +25,20 @@ Used by several: `errors` (every problem's code once), `files` (there whole or n
 from importlib import import_module
 from typing import Any
 
-from medseg.api import download, evaluate, inspect, predict, train
+from medseg.api import download, evaluate, inspect, plan, predict, train
 from medseg.errors import InputError
 
-__all__ = ["InputError", "download", "evaluate", "inspect", "predict", "read_study", "read_volume", "train"]
+__all__ = [
+    "InputError",
+    "download",
+    "evaluate",
+    "inspect",
+    "plan",
+    "predict",
+    "read_study",
+    "read_volume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

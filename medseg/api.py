@@ -7,6 +7,42 @@ from pathlib import Path
 from typing import Any
 
 
+def plan(
+    dataset: str | Path, output_bundle: str | Path, *, dims: int | None = None, **choices: Any
+) -> dict[str, Any]:
+    """Plan a model for a labelled data set, and write it as a new bundle, ready to be trained.
+
+    Every case is read and checked first. Each number then follows from what the data is like by a written rule;
+    ``output_bundle/docs/README.md`` has the reasons, ``docs/plan.json`` beside it what the data is like.
+
+    Parameters
+    ----------
+    dataset
+        A data-set folder, see `medseg.cases.find_cases`.
+    output_bundle
+        The bundle's folder: a new one, or an empty one.
+    dims
+        3 for volumes, 2 for a network that goes slice by slice; by default as the data is.
+    choices
+        Values in place of the rules', such as ``spacing_mm=[1, 1, 1]``, ``patch_size``, ``batch_size``,
+        ``max_minutes``, ``device``, ``budget_mib``, ``labels={1: "liver"}``; ``docs/how-to/plan.md`` has all.
+
+    Returns
+    -------
+    dict
+        ``fingerprint``, and ``choices``: ``value`` and ``reason`` of each.
+
+    Raises
+    ------
+    InputError
+        `CASES_FAULTY`: the data set has faults; the message names every one, and nothing was written.
+        `OUTPUT_WOULD_OVERWRITE`, `CONFIG_UNKNOWN_KEY`, `CONFIG_BAD_VALUE`, and what finding the cases refuses.
+    """
+    from medseg.planning import plan_bundle
+
+    return plan_bundle(dataset, output_bundle, {**choices, **({} if dims is None else {"dims": dims})})
+
+
 def train(bundle: str | Path, data: str | Path, **overrides: Any) -> dict[str, Any]:
     """Train a bundle's model on a labelled data set.
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "medseg"
 ORDER = (
     *("errors", "lazy", "geometry", "files", "system_memory"),
     *("metrics", "read", "cases", "preprocess", "networks", "bundle", "infer", "write"),
-    *("report", "training", "prediction", "evaluation", "api", "__init__", "cli", "__main__"),
+    *("report", "planning", "training", "prediction", "evaluation", "api", "__init__", "cli", "__main__"),
 )
 # The public verbs, what mirrors MONAI's classes and functions, and commands, whose parameters are their options
 MANY_PARAMETERS = {"evaluate", "compare", "unet", "SlidingWindowInferer.__init__", "predict"}

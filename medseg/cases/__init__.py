@@ -2,7 +2,8 @@
 
 from medseg.cases.apart import check_apart
 from medseg.cases.checks import check_cases
-from medseg.cases.find import LAYOUTS, Case, case_id, find_cases, images_near, lists_cases
+from medseg.cases.described import Described, describe
+from medseg.cases.find import LAYOUTS, find_cases, images_near, list_cases
 from medseg.cases.ids import check_case_ids
 from medseg.cases.inspection import inspect_path
 from medseg.cases.label_maps import (
@@ -14,6 +15,7 @@ from medseg.cases.label_maps import (
     reaches_outside,
     to_grid,
 )
+from medseg.cases.listed import Case, case_id, images_of, lists_cases
 from medseg.cases.patients import patient_of, patients_of
 from medseg.cases.public_data import fetch
 from medseg.cases.splits import FOLDS, choose_cases, fold_split, load_or_make_split, read_split, split_cases
@@ -23,6 +25,7 @@ __all__ = [
     "FOLDS",
     "LAYOUTS",
     "Case",
+    "Described",
     "as_labels",
     "bad_table",
     "case_id",
@@ -32,12 +35,15 @@ __all__ = [
     "check_ids",
     "check_same_grid",
     "choose_cases",
+    "describe",
     "fetch",
     "find_cases",
     "fold_split",
     "ids_in",
     "images_near",
+    "images_of",
     "inspect_path",
+    "list_cases",
     "lists_cases",
     "load_or_make_split",
     "on_same_grid",

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from medseg.cases.find import Case
+from medseg.cases.listed import Case
 from medseg.errors import InputError, some
 
 READ = ("image", "label", "prediction", "second")  # what a case names to be read
@@ -22,7 +22,8 @@ def check_apart(cases: Sequence[Case], output_dir: str | Path) -> None:
     """
     real = Path(os.path.realpath(Path(output_dir).expanduser()))
     above = {real, *real.parents}
-    read = [Path(case[key]) for case in cases for key in READ if case.get(key)]
+    named = [case[key] for case in cases for key in READ if case.get(key)]
+    read = [Path(path) for paths in named for path in (paths if isinstance(paths, list) else [paths])]
     among = sorted({path.name for path in read if real in _holding(path) or Path(os.path.realpath(path)) in above})
     if among:
         raise InputError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from medseg.cases.find import Case
 from medseg.cases.label_maps import as_labels, check_ids, check_same_grid, ids_in
+from medseg.cases.listed import Case
 from medseg.errors import InputError
 from medseg.read import read_volume
 

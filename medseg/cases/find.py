@@ -1,33 +1,37 @@
 """Find the cases of a data set.
 
-A case is ``{"id": str, "image": str, "label": str}``; ``label`` is absent where there is none.
+A case is ``{"id": str, "image": str, "label": str}``; ``label`` is absent where there is none, and ``image`` is a
+list of paths where each channel has a file of its own.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from pathlib import Path
 
+from medseg.cases.bids import bids_cases, is_bids
 from medseg.cases.ids import case_ids, check_case_ids
+from medseg.cases.listed import (
+    Case,
+    by_channel,
+    case_id,
+    images_of,
+    listed_cases,
+    lists_cases,
+    lists_images,
+    named_channels,
+)
 from medseg.errors import InputError, some
 from medseg.read import is_nifti, is_readable, looks_like_dicom, walk
 
-Case = dict[str, str]
 LAYOUTS = (("images", "labels"), ("imagesTr", "labelsTr"))
 MANIFEST = "manifest.jsonl"  # what a folder that `medseg predict` wrote to has
 RESULT_SUFFIXES = (".seg.dcm", ".rtstruct.dcm")  # beside label maps; their folder is not a series
 
 
-def case_id(path: str | Path) -> str:
-    """Return the case's name: the file's without ``.nii.gz`` or the like, or the DICOM folder's."""
-    path = Path(path)
-    name = re.sub(r"(\.nii)?(\.gz)?\Z", "", path.name, flags=re.IGNORECASE)
-    return path.stem if is_readable(path) and name == path.name else name
-
-
-def find_cases(path: str | Path, *, labelled: bool = False, nested: bool = True) -> list[Case]:
+def find_cases(
+    path: str | Path, *, labelled: bool = False, nested: bool = True, channels: int | None = None
+) -> list[Case]:
     """Return the cases at `path`, sorted by id.
 
     What is called like an image and is none, such as a link that leads nowhere, is a case all the same: reading it
@@ -37,20 +41,22 @@ def find_cases(path: str | Path, *, labelled: bool = False, nested: bool = True)
     ----------
     path
         A NIfTI, NRRD or MetaImage file; a folder of DICOM files; a folder of either, at any depth; a folder with
-        ``images/`` and ``labels/`` (or ``imagesTr/``, ``labelsTr/``); or a Medical Segmentation Decathlon folder
-        with ``dataset.json``.
+        ``images/`` and ``labels/`` (or ``imagesTr/``, ``labelsTr/``); a Medical Segmentation Decathlon folder or
+        one in nnU-Net's raw form, with ``dataset.json`` (of the latter ``imagesTs/`` alone, too); or a BIDS tree.
     labelled
         Keep the training part alone and refuse a case without its label.
     nested
         Look in subfolders too for files that are not DICOM.
+    channels
+        Of the model. With more than one, files ``<case>_0000``, ``<case>_0001``, … are one case in any folder.
 
     Raises
     ------
     InputError
         `FILE_MISSING`, `CASES_BAD_ID`, `CASES_EMPTY`, `CASES_DUPLICATE_ID`, `CASES_MISSING_LABEL`,
-        `FILE_UNREADABLE`.
+        `CASES_SEVERAL_LABELS`, `FILE_UNREADABLE`.
     """
-    cases = list_cases(path, labelled=labelled, nested=nested)
+    cases = list_cases(path, labelled=labelled, nested=nested, channels=channels)
     if not cases:
         raise InputError("CASES_EMPTY", f"{path} holds no case: no NIfTI file, DICOM folder or dataset.json")
     check_case_ids(cases)
@@ -64,30 +70,56 @@ def find_cases(path: str | Path, *, labelled: bool = False, nested: bool = True)
     return cases
 
 
-def list_cases(path: str | Path, *, labelled: bool = False, nested: bool = True) -> list[Case]:
+def list_cases(
+    path: str | Path,
+    *,
+    labelled: bool = False,
+    nested: bool = True,
+    channels: int | None = None,
+    whole: bool = True,
+) -> list[Case]:
     """Return what `find_cases` does, unchecked: ids may be there twice, and there may be no case.
+
+    Parameters
+    ----------
+    path, labelled, nested, channels
+        As for `find_cases`.
+    whole
+        Refuse a data set that lists images which are not there.
 
     Raises
     ------
     InputError
-        `FILE_MISSING`, `FILE_UNREADABLE`.
+        `FILE_MISSING`, `FILE_UNREADABLE`, `CASES_SEVERAL_LABELS`.
     """
     if not str(path):
         raise InputError("FILE_MISSING", "no data set was named; give --dataset_dir PATH")
     path = Path(path).expanduser().resolve()
     if not path.exists():
         raise InputError("FILE_MISSING", f"{path} does not exist; give a file or a folder of cases")
-    return sorted(_listed(path, labelled, nested), key=lambda case: case["id"])
+    if path.is_dir() and not _holds_dicom(path) and lists_cases(path) and not _only_describes(path):
+        cases = listed_cases(path, labelled)
+        gone = [case["id"] for case in cases if not all(Path(image).exists() for image in images_of(case))]
+        if gone and whole:
+            raise InputError("FILE_MISSING", f"{path}: dataset.json lists {some(gone)}, which are not there")
+    else:
+        cases = _in_folders(path, labelled, nested)
+        channels = channels if channels is not None and channels > 1 else named_channels(path)
+        cases = by_channel(cases, channels) if channels else cases
+    return sorted(cases, key=lambda case: case["id"])
 
 
-def _listed(path: Path, labelled: bool, nested: bool) -> list[Case]:
+def _only_describes(path: Path) -> bool:
+    """Say whether ``dataset.json`` names labels or channels alone, and the cases are those of the folders."""
+    return layout_of(path) is not None and not lists_images(path)
+
+
+def _in_folders(path: Path, labelled: bool, nested: bool) -> list[Case]:
     if not path.is_dir() or _holds_dicom(path):
         return [{"id": case_id(path), "image": str(path)}]
-    if lists_cases(path):
-        return _decathlon(path, labelled)
     layout = layout_of(path)
     if layout is None:
-        return _images_in(path, nested)
+        return bids_cases(path, labelled) if is_bids(path) else _images_in(path, nested)
     images, labels = layout
     cases, found = _images_in(path / images, nested), _labels_in(path / labels)
     for case in cases:
@@ -110,11 +142,6 @@ def _labels_in(folder: Path) -> dict[Path, Path]:
 def layout_of(folder: Path) -> tuple[str, str] | None:
     """Return how a folder calls its folders of images and of labels; None where it has no folder of images."""
     return next(((images, labels) for images, labels in LAYOUTS if (folder / images).is_dir()), None)
-
-
-def lists_cases(folder: Path) -> bool:
-    """Say whether a ``dataset.json`` lists a folder's cases; nnU-Net leaves one of its own beside predictions."""
-    return (folder / "dataset.json").is_file() and not any(map(is_readable, folder.iterdir()))
 
 
 def _images_in(folder: Path, nested: bool) -> list[Case]:
@@ -156,25 +183,3 @@ def _holds_dicom(folder: Path) -> bool:
     named = (path for path in folder.iterdir() if not path.name.startswith(".") and not is_readable(path))
     files = (path for path in named if path.is_file() and not path.name.endswith(RESULT_SUFFIXES))
     return any(map(looks_like_dicom, files))
-
-
-def _decathlon(path: Path, labelled: bool) -> list[Case]:
-    try:
-        listed = json.loads((path / "dataset.json").read_text(encoding="utf-8"))
-        training, test = listed["training"], listed.get("test", [])
-        cases = [
-            {"id": case_id(c["image"]), "image": str(path / c["image"]), "label": str(path / c["label"])}
-            for c in training
-        ]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            "FILE_UNREADABLE",
-            f"{path / 'dataset.json'} is not the Medical Segmentation Decathlon's: a list `training` of "
-            f"objects with `image` and `label` is needed ({type(error).__name__}: {error})",
-        ) from error
-    if not labelled:
-        cases += [{"id": case_id(image), "image": str(path / image)} for image in test]
-    gone = [case["id"] for case in cases if not Path(case["image"]).exists()]
-    if gone:
-        raise InputError("FILE_MISSING", f"{path}: dataset.json lists {some(gone)}, which are not there")
-    return cases

@@ -57,9 +57,11 @@ def check_case_ids(cases: Iterable[Mapping[str, Any]]) -> None:
     names = []
     for n, case in enumerate(cases):
         for key in ("id", "image"):
-            if not isinstance(case, Mapping) or not isinstance(case.get(key), (str, Path)) or not str(case[key]):
+            if not isinstance(case, Mapping) or not _is_text(case.get(key), several=key == "image"):
                 raise InputError(
-                    "CASES_BAD_ID", f"case {n} is {_shown(case)}: `id` and `image` are needed, both text"
+                    "CASES_BAD_ID",
+                    f"case {n} is {_shown(case)}: `id` and `image` are needed, both text; `image` may be a "
+                    "list of paths, one a channel",
                 )
         names.append(str(case["id"]))
         if (problem := _problem(names[-1])) is not None:
@@ -74,6 +76,12 @@ def check_case_ids(cases: Iterable[Mapping[str, Any]]) -> None:
         if len(alike) > 1:
             several = "several cases are called" if len(Counter(alike)) == 1 else "one name on some file systems:"
             raise InputError("CASES_DUPLICATE_ID", f"{several} {some(sorted(set(alike)))}; rename them")
+
+
+def _is_text(value: Any, several: bool) -> bool:
+    if several and isinstance(value, (list, tuple)):
+        return bool(value) and all(_is_text(each, False) for each in value)
+    return isinstance(value, (str, Path)) and bool(str(value))
 
 
 def folded(name: str) -> str:

@@ -8,8 +8,9 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
-from medseg.cases.find import Case, is_apart, layout_of, list_cases, lists_cases
+from medseg.cases.find import is_apart, layout_of, list_cases
 from medseg.cases.ids import check_case_ids, folded
+from medseg.cases.listed import Case, images_of, lists_cases
 from medseg.errors import InputError, remedy
 from medseg.geometry import axis_codes, spacing_mm_of
 from medseg.read import Finding, is_readable, scan, walk
@@ -28,7 +29,9 @@ def inspect_path(path: str | Path, *, voxels: bool = False, descriptions: bool =
     if path.is_file():
         found = [(case["id"], finding) for case in cases for finding in scan(case["image"])]
     else:
-        found = [(case["id"], finding) for case in cases for finding in _scanned(case)]
+        found = [
+            (case["id"], finding) for case in cases for image in images_of(case) for finding in _scanned(image)
+        ]
     rows = [_row(name, _with_voxels(finding) if voxels else finding) for name, finding in found]
     if descriptions:
         for row, (_, finding) in zip(rows, found, strict=True):
@@ -40,9 +43,9 @@ def inspect_path(path: str | Path, *, voxels: bool = False, descriptions: bool =
     return rows
 
 
-def _scanned(case: Case) -> list[Finding]:
-    """Return what a case's path holds; a case that cannot be read at all is a refusal, which ends no other."""
-    image = Path(case["image"])
+def _scanned(path: str) -> list[Finding]:
+    """Return what is at a case's path; a case that cannot be read at all is a refusal, which ends no other."""
+    image = Path(path)
     try:
         found = scan(image)
         if found:
@@ -70,7 +73,8 @@ def _passed_over(path: Path, cases: Sequence[Case]) -> Iterator[Finding]:
     if not path.is_dir():
         return
     root = path.resolve()
-    images, labels = ({case[key] for case in cases if key in case} for key in ("image", "label"))
+    images = {image for case in cases for image in images_of(case)}
+    labels = {case["label"] for case in cases if "label" in case}
     for parent, folders, names in walk(root):
         here = Path(parent)
         folders[:] = [name for name in folders if str(here / name) not in images]

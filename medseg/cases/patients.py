@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from medseg.cases.find import Case
+from medseg.cases.listed import Case
 from medseg.cases.tables import bad_table, read_table
 from medseg.errors import some
 

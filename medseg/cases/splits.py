@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.cases.find import Case
+from medseg.cases.listed import Case
 from medseg.cases.patients import patients_of
 from medseg.errors import InputError, some
 from medseg.files import write_json

@@ -40,6 +40,26 @@ def medseg(version: options.Version = False) -> None:
 
 
 @app.command()
+def plan(
+    dataset: options.DataSet,
+    output_bundle: options.NewBundle,
+    choices: options.Choices = None,
+    dims: options.Dims = None,
+) -> None:
+    """Check a labelled data set and write a bundle planned for it: medseg plan DATASET BUNDLE max_minutes=30."""
+    from medseg import api
+
+    planned = api.plan(dataset, output_bundle, dims=dims, **parse_overrides(choices or []))
+    out.print(tables.fingerprint_table(planned["fingerprint"]))
+    out.print(tables.labels_table(planned["fingerprint"]))
+    for line in tables.choices_lines(planned["choices"]):
+        out.print(line)
+    out.print(f"bundle: {output_bundle}; its docs/README.md has these reasons")
+    name = planned["choices"]["name"]["value"]
+    out.print(f"next: medseg train {output_bundle} --data {dataset} output_dir=runs/{name}")
+
+
+@app.command()
 def train(bundle: options.BundleDir, data: options.Data, overrides: options.Overrides = None) -> None:
     """Train a bundle: medseg train BUNDLE --data DATASET max_minutes=15 output_dir=runs/a."""
     from medseg import api

@@ -17,6 +17,12 @@ BundleDir = Annotated[
         show_default=False,
     ),
 ]
+DataSet = Annotated[Path, typer.Argument(help="Labelled data set.", show_default=False)]
+NewBundle = Annotated[Path, typer.Argument(help="The bundle's folder, new or empty.", show_default=False)]
+Dims = Annotated[int | None, typer.Option(help="3 for volumes, 2 for slices. [default: as the data is]")]
+Choices = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Choices in place of the rules'.")
+]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Config values to change.")]
 Data = Annotated[Path, typer.Option(help="Labelled data set: MSD folder, or images/ and labels/.")]
 

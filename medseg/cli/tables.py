@@ -62,6 +62,35 @@ def inspection_summary(rows: list[dict[str, Any]]) -> str:
     return told if not several else f"{told}; cases of several volumes: {several}, {which}"
 
 
+def fingerprint_table(data: dict[str, Any]) -> Table:
+    """Return what a data set is like as a table: median, smallest and largest."""
+    table = _table("", "median", "smallest", "largest", title=f"{data['cases']} cases, {data['modality']}")
+    for key, heading in (("spacing_mm", "spacing mm"), ("shape", "shape"), ("shape_cropped", "shape, cropped")):
+        table.add_row(heading, *("×".join(f"{n:g}" for n in data[key][part]) for part in ("median", "min", "max")))
+    for name, facts in data["labelled_voxels"].items():
+        cells = (f"{facts[part]:.4g}" for part in ("median", "low", "high"))
+        table.add_row(printable(f"{name}, labelled voxels (0.5 to 99.5 %)"), *cells)
+    return table
+
+
+def labels_table(data: dict[str, Any]) -> Table:
+    """Return a data set's labels as a table."""
+    table = _table("label", "name", "cases", "median ml (range)", "pieces (most)", title=None)
+    for i, facts in data["labels"].items():
+        ml, pieces = facts["ml"], facts["pieces"]
+        size = f"{ml['median']:.3g} ({ml['min']:.3g} to {ml['max']:.3g})"
+        table.add_row(
+            i, printable(facts["name"]), str(facts["cases"]), size, f"{pieces['median']:g} ({pieces['max']})"
+        )
+    return table
+
+
+def choices_lines(choices: dict[str, Any]) -> Iterator[str]:
+    """Yield a plan's choices, one a line as it could be given, each with its reason."""
+    for key, choice in choices.items():
+        yield printable(f"{key}={choice['value']}  # {choice['reason']}")
+
+
 def batch_table(records: list[dict[str, Any]], before: dict[str, Any], elapsed_s: float) -> Table:
     """Return how a batch ended: what was done now and what before, and which codes what failed has."""
     old = sum(record == before.get(record["case"]) for record in records)

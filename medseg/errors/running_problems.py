@@ -27,6 +27,11 @@ RUNNING: dict[str, Problem] = {
         "label to validate or evaluate on",
         "check the folder's layout ([data](../how-to/data.md))",
     ),
+    "CASES_FAULTY": Problem(
+        REFUSED,
+        "a data set to plan for has faults; the message has one a line, each with its own code",
+        "mend all of them, then plan again",
+    ),
     "CASES_MISSING_LABEL": Problem(
         REFUSED, "a case to train or evaluate on has no label", "add the file or take the image out"
     ),
@@ -38,6 +43,17 @@ RUNNING: dict[str, Problem] = {
         "an image file that is no case here: a label, a result of medseg's, or a file that the data set's layout "
         "leaves out",
         "nothing to do; if it should be a case, move it to where cases are looked for",
+    ),
+    "CASES_PATIENT_IN_PARTS": Problem(
+        REFUSED,
+        "a patient has cases among those to train on and among those to test on",
+        "move them all to one part",
+    ),
+    "CASES_SAME_IMAGE": Problem(REFUSED, "two cases are the same image, voxel for voxel", "keep one of them"),
+    "CASES_SEVERAL_LABELS": Problem(
+        REFUSED,
+        "the derivatives of a BIDS tree hold several label maps of one case",
+        "leave one, with all its labels",
     ),
     "CASE_FAILED": Problem(
         REFUSED, "a case failed in a way that has no code of its own", "see the message; please report it"
@@ -62,6 +78,16 @@ RUNNING: dict[str, Problem] = {
         "a column with a reserved name or with too many values, no `patient` of a case, not UTF-8",
         "the message says which and where ([evaluate](../how-to/evaluate.md#subgroups), "
         "[folds](../how-to/train.md#folds))",
+    ),
+    "LABEL_EMPTY": Problem(
+        REFUSED,
+        "a case without a labelled voxel, or a label that no case holds, in a data set to plan for",
+        "take it out; if it is right so, plan with `allow_empty=True`",
+    ),
+    "LABEL_NOT_CONSECUTIVE": Problem(
+        REFUSED,
+        "the ids of a data set's labels are not 1, 2, 3 and so on",
+        "number them so, in `dataset.json` and in the label maps",
     ),
     "LABEL_NOT_INTEGER": Problem(REFUSED, "a label map with fractions", "it was interpolated: export it again"),
     "LABEL_UNKNOWN_ID": Problem(

@@ -1,0 +1,112 @@
+"""A plan as the content of a bundle's ``metadata.json``; what only people know is left for them to fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from medseg.bundle import Metadata, segments_of
+from medseg.cases import Described
+from medseg.planning.choices import Choices
+from medseg.planning.codes import segment_of
+from medseg.planning.fingerprint import Fingerprint
+from medseg.planning.network_rules import Planned
+
+SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+PACKAGES = ("medseg", "nibabel", "pytorch-ignite", "tensorboard")
+NAMES_SHOWN = 5
+
+
+def metadata_of(
+    described: Described, data: Fingerprint, preprocessing: Mapping[str, Any], planned: Planned, chosen: Choices
+) -> dict[str, Any]:
+    """Return the content of ``metadata.json``.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`: two labels of one name.
+    """
+    names = {i: facts["name"] for i, facts in data.labels.items()}
+    modality = chosen["modality"].value
+    values = {
+        **_words(described, data, names, modality, planned.network["spatial_dims"]),
+        "name": chosen["name"].value,
+        "network_data_format": {
+            "inputs": {"image": _image(modality, planned, data)},
+            "outputs": {"pred": _prediction(planned, names)},
+        },
+        "medseg": {
+            "patch_size": planned.patch_size,
+            "split": {key: chosen[key].value for key in ("seed", "validation", "test")},
+            "preprocessing": dict(preprocessing),
+            "augmentation": planned.augmentation,
+            "network": planned.network,
+            "training": planned.training,
+            "inference": planned.inference,
+            "postprocessing": planned.postprocessing,
+            "segments": {name: found for name in names.values() if (found := segment_of(name))},
+        },
+    }
+    segments_of(Metadata(values))  # refuses what no job would open
+    return values
+
+
+def _words(
+    described: Described, data: Fingerprint, names: Mapping[int, str], modality: str, dims: int
+) -> dict[str, Any]:
+    what = ", ".join(names.values()) if len(names) <= NAMES_SHOWN else f"{len(names)} structures"
+    source = ", ".join(filter(None, (described.name, described.reference, described.licence)))
+    return {
+        "schema": SCHEMA,
+        "name": "",
+        "version": "0.1.0",
+        "changelog": {"0.1.0": "planned"},
+        "monai_version": _version("monai"),
+        "pytorch_version": _version("torch"),
+        "numpy_version": _version("numpy"),
+        "required_packages_version": {name: _version(name) for name in PACKAGES},
+        "task": f"Segmentation of {what} in {modality}",
+        "description": f"{dims}D UNet for {what} in {modality}, planned by medseg from {data.cases} cases",
+        "authors": "Not filled in",
+        "copyright": "Not filled in",
+        "data_source": source or "Not filled in",
+        "data_type": "nibabel",
+        "intended_use": "Research only; not for diagnosis. Expects images like those it was trained on.",
+        "references": [],
+    }
+
+
+def _image(modality: str, planned: Planned, data: Fingerprint) -> dict[str, Any]:
+    return {
+        "type": "image",
+        "format": "hounsfield" if modality == "CT" else "magnitude",
+        "modality": modality,
+        "num_channels": planned.network["channels"],
+        "spatial_shape": planned.patch_size,
+        "dtype": "float32",
+        "value_range": [-5, 10],
+        "is_patch_data": True,
+        "channel_def": {str(n): each.name for n, each in enumerate(data.channels)},
+    }
+
+
+def _prediction(planned: Planned, names: Mapping[int, str]) -> dict[str, Any]:
+    return {
+        "type": "image",
+        "format": "segmentation",
+        "num_channels": planned.network["labels"],
+        "spatial_shape": planned.patch_size,
+        "dtype": "float32",
+        "value_range": [0, 1],
+        "is_patch_data": True,
+        "channel_def": {"0": "background", **{str(i): name for i, name in names.items()}},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package).partition("+")[0]
+    except PackageNotFoundError:  # a clone that was not installed
+        return "0"

@@ -1,0 +1,60 @@
+"""From a data set's folder to a new bundle."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from medseg.cases import Described, describe
+from medseg.infer import choose_device
+from medseg.planning.bundle import check_output, write_bundle
+from medseg.planning.checks import read_data_set
+from medseg.planning.choices import Choices
+from medseg.planning.fingerprint import fingerprint_of
+from medseg.planning.metadata import metadata_of
+from medseg.planning.network_rules import GPU_MIB, Means, choose_network
+from medseg.planning.rules import choose_grid, choose_intensity
+from medseg.system_memory import MIB, free_bytes
+
+log = logging.getLogger(__name__)
+MEMORY_SHARE = 0.5  # of the free memory, for training beside the cases that are kept in it
+
+
+def plan_bundle(dataset: str | Path, output: str | Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Plan a bundle for a data set and write it; see `medseg.plan`.
+
+    Returns
+    -------
+    dict
+        ``fingerprint``, and ``choices``: value and reason by key.
+    """
+    chosen = Choices(given)
+    output = Path(output).expanduser().absolute()
+    check_output(output)
+    device = choose_device(chosen.take("device", "auto", "what is there")).type
+    described = _described(dataset, chosen)
+    found = read_data_set(dataset, described, allow_empty=bool(given.get("allow_empty")))
+    data = fingerprint_of(found.facts, found.labels, described.channels, str(given.get("modality") or ""))
+    chosen.take("name", _plain_name(output.name), "the folder's")
+    memory_mib = GPU_MIB if device == "cuda" else float(free_bytes() * MEMORY_SHARE // MIB)
+    preprocessing = {**choose_grid(data, chosen), "intensity": choose_intensity(data, chosen)}
+    planned = choose_network(data, preprocessing, Means(device, memory_mib), chosen, len(data.labels) + 1)
+    write_bundle(output, metadata_of(described, data, preprocessing, planned, chosen), data, chosen, described)
+    return {"fingerprint": data.as_json(), "choices": chosen.as_json()}
+
+
+def _described(dataset: str | Path, chosen: Choices) -> Described:
+    """Return what the data set says of itself, with the labels' names that were given in place of its own."""
+    described = describe(dataset)
+    if chosen.given.get("labels"):
+        named = {int(i): str(name) for i, name in chosen.given["labels"].items() if int(i) != 0}
+        described = replace(described, labels={**described.labels, **named})
+    return described
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[^\w-]+", "_", name).strip("_") or "planned"

@@ -1,0 +1,112 @@
+"""A planned bundle is whole, is a bundle like the shipped ones, and trains and predicts."""
+
+import json
+
+import numpy as np
+import pytest
+from make import write_nifti
+from monai.bundle import verify_metadata
+from oracles.data_sets import images_and_labels
+from project import BUNDLES, SAMPLES, code_of
+
+import medseg
+from medseg import plan
+from medseg.bundle import open_config
+from medseg.networks import unet
+
+TINY = {"max_epochs": 1, "patches_per_case": 1, "batch_size": 2, "device": "cpu"}
+
+
+def metadata_of(bundle):
+    return json.loads((bundle / "configs/metadata.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    bundle = tmp_path_factory.mktemp("plan") / "mine"
+    return bundle, plan(SAMPLES / "mr", bundle, device="cpu", max_minutes=5, labels={1: "hippocampus", 2: "tail"})
+
+
+def test_it_is_a_bundle_like_the_others(planned, real_data, tmp_path):
+    bundle, _ = planned
+    other = BUNDLES / "hippocampus_mr_unet3d"
+    for name in ("train.json", "inference.json", "evaluate.json", "logging.conf"):
+        assert (bundle / "configs" / name).read_bytes() == (other / "configs" / name).read_bytes()
+    schema = tmp_path / "schema.json"
+    schema.write_bytes((real_data / "monai_meta_schema_20240725.json").read_bytes())
+    verify_metadata(meta_file=str(bundle / "configs/metadata.json"), filepath=str(schema))
+    for job in ("training", "inference", "evaluating"):
+        assert open_config(bundle, job).metadata.label_names == {1: "hippocampus", 2: "tail"}
+    assert set(metadata_of(bundle)) == set(metadata_of(other))
+    assert set(metadata_of(bundle)["medseg"]["segments"]) == {"hippocampus"}
+    assert (bundle / "LICENSE").is_file()
+
+
+def test_every_choice_and_its_reason_is_kept_and_no_case_is_named(planned):
+    bundle, result = planned
+    assert json.loads((bundle / "docs/plan.json").read_text()) == json.loads(json.dumps(result))
+    page = (bundle / "docs/README.md").read_text()
+    assert all(f"| `{key}` |" in page and choice["reason"] in page for key, choice in result["choices"].items())
+    assert all("mr_0" not in path.read_text() for path in bundle.rglob("*") if path.is_file())
+    assert not list(bundle.parent.glob(".mine*"))
+
+
+def test_what_is_there_is_not_replaced(planned, tmp_path):
+    bundle, _ = planned
+    before = (bundle / "configs/metadata.json").read_bytes()
+    assert code_of(plan, SAMPLES / "mr", bundle) == "OUTPUT_WOULD_OVERWRITE"
+    assert (bundle / "configs/metadata.json").read_bytes() == before
+    (tmp_path / "empty").mkdir()
+    plan(SAMPLES / "mr", tmp_path / "empty", device="cpu")
+    assert metadata_of(tmp_path / "empty")["name"] == "empty"
+
+
+def test_it_trains_and_predicts(planned, tmp_path):
+    bundle, _ = planned
+    medseg.train(bundle, SAMPLES / "mr", output_dir=str(tmp_path / "run"), **TINY)
+    weights = tmp_path / "run/models/best.pt"
+    (record,) = medseg.predict(
+        bundle, SAMPLES / "mr/images/mr_00.nii.gz", tmp_path / "out", weights=weights, device="cpu"
+    )
+    assert record["status"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("how", "dims"),
+    [
+        ({"labels": 60, "shape": (40, 40, 40)}, 3),
+        ({"shape": (10, 48, 48), "spacing_mm": (8.0, 1.0, 1.0)}, 2),
+        ({"shape": (10, 48, 48), "spacing_mm": (8.0, 1.0, 1.0), "dims": 3}, 3),
+        ({"shape": (40, 36, 1)}, 2),
+        ({"shape": (9, 8, 7), "labels": 1}, 3),
+    ],
+    ids=["many labels", "thick slices", "thick slices as volumes", "flat", "tiny"],
+)
+def test_odd_data_sets_get_a_model_that_trains(how, dims, tmp_path):
+    given = {"dims": how["dims"]} if "dims" in how else {}
+    how = {key: value for key, value in how.items() if key != "dims"}
+    folder = images_and_labels(tmp_path / "set", cases=4, **how)
+    plan(folder, tmp_path / "bundle", device="cpu", **given)
+    numbers = metadata_of(tmp_path / "bundle")["medseg"]
+    assert numbers["network"]["spatial_dims"] == dims
+    unet(patch_size=numbers["patch_size"], **numbers["network"])
+    tiny = {**TINY, "_meta_::medseg::network::features": [2] * len(numbers["network"]["features"])}
+    record = medseg.train(tmp_path / "bundle", folder, output_dir=str(tmp_path / "run"), **tiny)
+    assert record["outcome"]["epochs"] == 1
+
+
+def test_ct_has_a_window(tmp_path):
+    for n in range(4):
+        rng = np.random.default_rng(n)
+        labels = np.zeros((20, 20, 20), np.uint8)
+        labels[5:12, 5:12, 5:12] = 1
+        image = (rng.normal(0, 20, labels.shape) + np.where(labels == 1, 100, -1000)).astype(np.int16)
+        write_nifti(tmp_path / f"set/images/{n}.nii.gz", image, (1.0, 1.0, 1.0))
+        write_nifti(tmp_path / f"set/labels/{n}.nii.gz", labels, (1.0, 1.0, 1.0))
+    plan(tmp_path / "set", tmp_path / "bundle", device="cpu", labels={1: "liver"})
+    values = metadata_of(tmp_path / "bundle")
+    intensity = values["medseg"]["preprocessing"]["intensity"]
+    assert intensity["mean_hu"] == pytest.approx(100, abs=3)
+    assert intensity["window_hu"] == pytest.approx([48, 152], abs=8)
+    assert values["network_data_format"]["inputs"]["image"]["format"] == "hounsfield"
+    assert values["medseg"]["segments"]["liver"]["type"] == ["10200004", "SCT", "Liver"]
