@@ -42,7 +42,7 @@ def test_training_evaluating_and_inference(name, tmp_path):
     training = tmp_path / "training"
     quick = ("--max_epochs", 1, "--patches_per_case", 1, "--batch_size", 2)
     monai_bundle("training", bundle / "train.json", *common, "--output_dir", training, *quick, cwd=where)
-    assert {path.name for path in (training / "models").iterdir()} == {"best.pt", "last.pt"}
+    assert {path.name for path in (training / "models").iterdir()} == {"best.pt", "last.pt", "model.pt"}
     assert json.loads((training / "run.json").read_text())["outcome"]["epochs"] == 1
 
     weights = ("--weights", training / "models/best.pt")

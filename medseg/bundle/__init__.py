@@ -7,9 +7,17 @@ from medseg.bundle.find import bundle_folder, shipped_bundles
 from medseg.bundle.metadata import Metadata, read_metadata
 from medseg.bundle.open import Config, NotPlain, open_config
 from medseg.bundle.overrides import is_expression
-from medseg.bundle.run import begin, config_sha256, given, root, run_bundle
+from medseg.bundle.run import begin, config_in_use, config_sha256, given, root, run_bundle
 from medseg.bundle.segments import ANATOMICAL_STRUCTURE, Segment, label_colours, segments_of
-from medseg.bundle.weights import check_weights, load_model, load_weights, training_images, with_training_images
+from medseg.bundle.weights import (
+    check_weights,
+    load_model,
+    load_weights,
+    read_state,
+    training_images,
+    weights_of,
+    with_training_images,
+)
 
 __all__ = [
     "ANATOMICAL_STRUCTURE",
@@ -20,6 +28,7 @@ __all__ = [
     "begin",
     "bundle_folder",
     "check_weights",
+    "config_in_use",
     "config_sha256",
     "given",
     "is_expression",
@@ -28,10 +37,12 @@ __all__ = [
     "load_weights",
     "open_config",
     "read_metadata",
+    "read_state",
     "root",
     "run_bundle",
     "segments_of",
     "shipped_bundles",
     "training_images",
+    "weights_of",
     "with_training_images",
 ]

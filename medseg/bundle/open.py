@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,23 @@ class Config:
         if is_expression(value):
             raise NotPlain(key)
         return value
+
+    def metadata_in_use(self) -> dict[str, Any]:
+        """Return the metadata with what was given in place of the numbers that the config reads from it.
+
+        ``max_epochs``, say, stands in the config as ``@_meta_::medseg::training::max_epochs``.
+        """
+        written = json.loads(self.file.read_text(encoding="utf-8"))
+        metadata: dict[str, Any] = deepcopy(dict(self.values[META]))
+        for key, reference in written.items():
+            if isinstance(reference, str) and reference.startswith(f"@{META}::") and key in self.values:
+                value, (*sections, last) = self.values[key], reference.split("::")[1:]
+                place: Any = metadata
+                for section in sections:
+                    place = place.setdefault(section, {})
+                if not is_expression(value):
+                    place[last] = value
+        return metadata
 
     def sha256(self, settings: Any) -> str:
         """Return the hash of what may change the labels: the config as written, `settings` resolved, Python code.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.bundle.monai_command_line import monai_command_line
-from medseg.bundle.open import open_config, open_files
+from medseg.bundle.open import Config, open_config, open_files
 from medseg.errors import exit_cleanly, unwrapped
 
 PATHS = {"cases", "dataset_dir", "output_dir", "weights"}
@@ -98,10 +98,15 @@ def root() -> str:
 
 def config_sha256(bundle: str | Path, settings: Any) -> str:
     """Return the hash of what makes the labels in the run that asks; see `Config.sha256`."""
+    return config_in_use(bundle, "inference").sha256(settings)
+
+
+def config_in_use(bundle: str | Path, job: str) -> Config:
+    """Return the config of the job that is running, with what it was given in it."""
     given, arguments = _given.get(), monai_command_line(sys.argv)
     if given is None and (files := _json_files(arguments)):
-        return open_files(files, arguments).sha256(settings)
-    return open_config(bundle, "inference", given).sha256(settings)
+        return open_files(files, arguments)
+    return open_config(bundle, job, given)
 
 
 def _json_files(arguments: Mapping[str, Any]) -> list[Path]:

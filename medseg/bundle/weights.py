@@ -8,6 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medseg.bundle.find import shipped_bundles
 from medseg.errors import InputError
 from medseg.read import TrainingImages
 
@@ -33,6 +34,37 @@ def check_weights(path: str | Path) -> Path:
     return Path(path)
 
 
+def weights_of(place: str | Path) -> list[Path]:
+    """Return the files of weights that a file, a bundle (folder or name) or a training run's folder stands for.
+
+    Of a folder these are ``models/model.pt``, else the ensemble ``models/fold_*.pt``, else ``models/best.pt``.
+
+    Raises
+    ------
+    InputError
+        `WEIGHTS_MISSING`.
+    """
+    if Path(place).is_file():
+        return [Path(place)]
+    shipped = shipped_bundles()
+    folder = Path(place).expanduser() if Path(place).expanduser().is_dir() else shipped.get(str(place))
+    if folder is not None:
+        models = folder / "models"
+        choices = [[models / "model.pt"], sorted(models.glob("fold_*.pt")), [models / "best.pt"]]
+        found = next((paths for paths in choices if paths and all(path.is_file() for path in paths)), None)
+        if found:
+            return found
+    raise InputError(
+        "WEIGHTS_MISSING",
+        f"{place} is no file of weights, and no folder of a bundle or run that has some in models/; train it, or "
+        f"give a bundle that ships with weights: {', '.join(n for n in shipped if _has_weights(shipped[n]))}",
+    )
+
+
+def _has_weights(bundle: Path) -> bool:
+    return (bundle / "models" / "model.pt").is_file()
+
+
 def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
     """Fill `network` from a state dict or from a training checkpoint, and return it in evaluation mode.
 
@@ -44,7 +76,7 @@ def load_weights(network: torch.nn.Module, path: str | Path) -> torch.nn.Module:
         `WEIGHTS_MISSING`, `FILE_UNREADABLE` or `WEIGHTS_MISMATCH`.
     """
     path = check_weights(path)
-    state = _state_in(path)
+    state = read_state(path)
     try:
         network.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
@@ -85,7 +117,7 @@ def training_images(weights: str | Path | Sequence[str | Path]) -> TrainingImage
     paths = [weights] if isinstance(weights, (str, Path)) else list(weights)
     joined = None
     for n, path in enumerate(paths):
-        held = getattr(_state_in(check_weights(path)), "_metadata", {})
+        held = getattr(read_state(check_weights(path)), "_metadata", {})
         found = TrainingImages.from_json(held.get(TRAINING_IMAGES))
         joined = found if n == 0 else joined and found and joined.joined(found)
     return joined
@@ -98,8 +130,14 @@ def with_training_images(state: OrderedDict[str, Any], images: TrainingImages) -
     return marked
 
 
-def _state_in(path: Path) -> Any:
-    """Return the state dict in a file of one or of a training checkpoint; it may hold tensors and plain values."""
+def read_state(path: Path) -> Any:
+    """Return the state dict in a file of one or of a training checkpoint; it may hold tensors and plain values.
+
+    Raises
+    ------
+    InputError
+        `FILE_UNREADABLE`.
+    """
     import torch
 
     try:

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from medseg.cli import options, tables
 from medseg.cli.arguments import parse_overrides, parse_tolerances
-from medseg.cli.logs import case_log
-from medseg.errors import CasesFailed, InputError, some
+from medseg.cli.logs import case_log, training_log
+from medseg.errors import CasesFailed, InputError, some, stopped
 
 app = typer.Typer(
     add_completion=False,
@@ -64,12 +64,11 @@ def train(bundle: options.BundleDir, data: options.Data, overrides: options.Over
     """Train a bundle: medseg train BUNDLE --data DATASET max_minutes=15 output_dir=runs/a."""
     from medseg import api
 
-    record = api.train(bundle, data, **parse_overrides(overrides or []))
-    best = record["outcome"]["best"]
-    out.print(
-        f"best epoch {best['epoch']}: Dice {best['dice']:.4f}, HD95 {best['hd95_mm']:.2f} mm "
-        f"after {record['outcome']['minutes']} minutes"
-    )
+    try:
+        with training_log():
+            api.train(bundle, data, **parse_overrides(overrides or []))
+    except KeyboardInterrupt as stop:
+        raise typer.Exit(stopped(stop)) from None
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What a long command tells a log: one line a case."""
+"""What long commands say as they go: one line a case, or what a training run says of itself."""
 
 from __future__ import annotations
 
@@ -42,6 +42,22 @@ def case_log(file: Path | None) -> Iterator[None]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+@contextmanager
+def training_log() -> Iterator[None]:
+    """Print what a training run says of itself."""
+    logger, handler = logging.getLogger("medseg"), logging.StreamHandler(sys.stdout)
+    before = logger.level, logger.propagate
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.level, logger.propagate = before
+        logger.removeHandler(handler)
 
 
 def _file_handler(file: Path) -> logging.Handler:

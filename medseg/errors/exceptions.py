@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,22 @@ class CasesFailed(RuntimeError):
     exit_status = 1
 
 
+class Stopped(KeyboardInterrupt):
+    """A run that can be gone on with was stopped by Ctrl-C or SIGTERM, and its state is written.
+
+    Parameters
+    ----------
+    message
+        Where it stopped, and how to go on.
+    signal_number
+        Of what stopped it.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + signal_number
+
+
 def causes_of(error: BaseException | None) -> Iterator[BaseException]:
     """Yield `error` and what it was raised from, the first cause last; each once, even where they form a ring."""
     seen: set[int] = set()
@@ -64,6 +81,12 @@ def unwrapped() -> Iterator[None]:
         raise found from None
 
 
+def stopped(error: KeyboardInterrupt) -> int:
+    """Say in one line that the program was stopped, and return its exit status."""
+    print(f"stopped: {error}" if str(error) else "stopped", file=sys.stderr)
+    return getattr(error, "exit_status", 128 + signal.SIGINT)
+
+
 def exit_cleanly() -> None:
     """Make an uncaught error of ours end this program with one line and its exit status.
 
@@ -72,6 +95,8 @@ def exit_cleanly() -> None:
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            sys.exit(stopped(error))
         found = cause_of(error)
         if found is None:
             previous(kind, error, trace)

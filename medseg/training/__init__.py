@@ -9,6 +9,8 @@ from medseg.training.outputs import check_output
 from medseg.training.run import train
 from medseg.training.run_record import open_run
 from medseg.training.schedule import Schedule
+from medseg.training.start import start_network
+from medseg.training.stop import ignore_interrupts
 from medseg.training.weight_average import WeightAverage
 
 __all__ = [
@@ -22,6 +24,8 @@ __all__ = [
     "augmentation",
     "check_output",
     "describe_images",
+    "ignore_interrupts",
     "open_run",
+    "start_network",
     "train",
 ]

@@ -41,11 +41,16 @@ class EpochSampler(Sampler[tuple[int, int]]):
     """Every patch of `dataset` once an epoch, in an order drawn from (seed, epoch)."""
 
     def __init__(self, dataset: AugmentedDataset) -> None:
-        self.dataset, self.epoch = dataset, 0
+        self.dataset = dataset
+        self.start(0)
+
+    def start(self, epoch: int, patches_done: int = 0) -> None:
+        """Say which epoch is drawn next, and how many of its patches were before a run was interrupted."""
+        self.epoch, self.patches_done = epoch, patches_done
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng((self.dataset.seed, self.epoch)).permutation(len(self.dataset))
-        return iter([(self.epoch, int(index)) for index in order])
+        return iter([(self.epoch, int(index)) for index in order[self.patches_done :]])

@@ -11,7 +11,10 @@ from pathlib import Path
 from medseg.cases import Case, check_apart
 from medseg.errors import InputError, some
 
-WRITTEN = ("run.json", "models/last.pt", "models/best.pt")
+WRITTEN = (
+    *("run.json", "models/last.pt", "models/best.pt", "models/model.pt"),
+    *("configs", "docs/README.md", "LICENSE", "training.log"),
+)
 
 
 def check_output(cases: Sequence[Case], output_dir: str | Path) -> None:

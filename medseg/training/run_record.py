@@ -15,10 +15,13 @@ import torch
 from medseg.errors import InputError
 from medseg.files import write_json
 from medseg.infer import choose_device, fast_dtype
+from medseg.training.log_file import open_log
 
 
 def open_run(output_dir: str | Path, settings: Mapping[str, Any], *, device: str, resume: bool) -> dict[str, Any]:
     """Record how a run is made in ``OUTPUT_DIR/run.json``, or check that a resumed one is made the same way.
+
+    From here on ``OUTPUT_DIR/training.log`` is written.
 
     Raises
     ------
@@ -26,12 +29,13 @@ def open_run(output_dir: str | Path, settings: Mapping[str, Any], *, device: str
         `RUN_DIFFERENT_SETTINGS`: the run there was started with other values.
     """
     path = Path(output_dir) / "run.json"
+    open_log(output_dir)
     chosen = choose_device(device)
     settings = json.loads(json.dumps(settings))
     if resume and path.is_file() and (path.parent / "models" / "last.pt").is_file():
         record = json.loads(path.read_text(encoding="utf-8"))
         for key, value in settings.items():
-            before = record["settings"].get(key)
+            before = record["settings"].get(key, value)  # an earlier version knew fewer settings
             if before != value:
                 raise InputError(
                     "RUN_DIFFERENT_SETTINGS",

@@ -12,9 +12,14 @@ from ignite.engine import Engine, Events
 
 from medseg.errors import InputError
 
+LATE = 1.25  # a resumed run that is slower than before ends at this share of its minutes
+
 
 class Schedule:
     """Learning rate over the run: a linear warm-up, then a decay to 0 at the run's end, whichever comes first.
+
+    In a run with a time budget the rate follows the clock. Once the run was interrupted it follows the steps, as
+    many as the budget allows at the speed recorded so far: a resumed run depends on what was recorded alone.
 
     Parameters
     ----------
@@ -50,6 +55,8 @@ class Schedule:
         )
         self.earlier_s = 0.0
         self.started: float | None = None
+        self.steps = 0
+        self.planned_steps: int | None = None  # of an interrupted run with a budget
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self._start)
@@ -64,10 +71,17 @@ class Schedule:
         """Seconds trained so far, those before a resume included."""
         return self.earlier_s + (time.monotonic() - self.started if self.started is not None else 0.0)
 
+    def is_over(self) -> bool:
+        """Say whether the budget is used up."""
+        if self.planned_steps is None:
+            return self.elapsed_s >= self.budget_s
+        return self.steps >= self.planned_steps or self.elapsed_s >= LATE * self.budget_s
+
     def progress(self, engine: Engine) -> float:
         """Return how much of the run lies before the current iteration, 0 to 1, by iterations or by time."""
-        total = engine.state.max_epochs * engine.state.epoch_length
-        return min(1.0, max((engine.state.iteration - 1) / total, self.elapsed_s / self.budget_s))
+        done = engine.state.iteration - 1
+        by_budget = done / self.planned_steps if self.planned_steps else self.elapsed_s / self.budget_s
+        return min(1.0, max(done / (engine.state.max_epochs * engine.state.epoch_length), by_budget))
 
     def factor(self, progress: float) -> float:
         """Return the learning rate as a share of its peak."""
@@ -83,7 +97,8 @@ class Schedule:
             group["lr"] = peak * self.factor(progress)
 
     def _end_in_time(self, engine: Engine) -> None:
-        if self.elapsed_s >= self.budget_s:
+        self.steps = engine.state.iteration
+        if self.is_over():
             engine.terminate()
 
     def validated(self, metric: float) -> None:
@@ -93,8 +108,13 @@ class Schedule:
 
     def state_dict(self) -> dict[str, Any]:
         plateau = {k: self.plateau.state_dict()[k] for k in ("best", "num_bad_epochs", "last_epoch")}
-        return {"elapsed_s": self.elapsed_s, "plateau": plateau}
+        planned = None if self.planned_steps is None else [self.budget_s, self.planned_steps]
+        return {"elapsed_s": self.elapsed_s, "steps": self.steps, "planned": planned, "plateau": plateau}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.earlier_s = state["elapsed_s"]
+        self.earlier_s, self.steps = state["elapsed_s"], state.get("steps", 0)
         self.plateau.load_state_dict({**self.plateau.state_dict(), **state["plateau"]})
+        budget_s, planned = state.get("planned") or (None, None)
+        if self.budget_s < math.inf and self.steps and self.earlier_s > 0:
+            at_this_speed = math.floor(self.steps * self.budget_s / self.earlier_s)
+            self.planned_steps = planned if budget_s == self.budget_s else max(1, at_this_speed)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from oracles.checkpoints import assert_same
 from project import BUNDLES, SAMPLES
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -62,36 +63,19 @@ def test_one_run_resumed_equals_one_unbroken(tmp_path):
     assert log.Tags()["images"] == ["validation/case_0", "validation/case_1"]
 
 
-def assert_same(found, expected):
-    """Compare what a checkpoint holds to the last bit."""
-    assert type(found) is type(expected)
-    if isinstance(expected, dict):
-        assert found.keys() == expected.keys()
-        for key, value in expected.items():
-            assert_same(found[key], value)
-    elif isinstance(expected, list | tuple):
-        assert len(found) == len(expected)
-        for one, other in zip(found, expected, strict=True):
-            assert_same(one, other)
-    elif isinstance(expected, torch.Tensor):
-        torch.testing.assert_close(found, expected, rtol=0, atol=0)
-    else:
-        assert found == expected
-
-
 def start_and_kill_in_the_third_epoch(bundle, output_dir):
     """Leave the checkpoint of the second epoch, as if that had taken `EARLIER_S`."""
     import medseg.training
 
-    seed_epoch = medseg.training.Checkpoints._seed_epoch
+    seed_step = medseg.training.Checkpoints._seed_step
 
     def killed_in_the_third(self, engine):
         if engine.state.epoch == 3:
             raise KeyboardInterrupt
-        seed_epoch(self, engine)
+        seed_step(self, engine)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(medseg.training.Checkpoints, "_seed_epoch", killed_in_the_third)
+        patch.setattr(medseg.training.Checkpoints, "_seed_step", killed_in_the_third)
         with pytest.raises(KeyboardInterrupt):
             train(bundle, SAMPLES / "mr", output_dir=str(output_dir), **RESUMED)
     last = output_dir / "models/last.pt"
