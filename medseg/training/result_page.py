@@ -47,16 +47,22 @@ def training_page(folder: Path, metadata: Metadata, record: Mapping[str, Any]) -
     rows = [
         (name, best.get(f"dice_{name}"), best.get(f"hd95_mm_{name}")) for name in metadata.label_names.values()
     ]
+    measured = (
+        f"On the {cases.get('validation', '')} validation cases of `split.json`, on the network's own grid, at epoch "
+        f"{best['epoch']}.\nThey chose this epoch, so other cases will be somewhat worse."
+    )
+    trained = (
+        f"{', '.join(f'{count} {name}' for name, count in cases.items())} cases; {outcome['epochs']} epochs, "
+        f"{outcome['steps']} steps,\n{outcome['minutes']} minutes on {machine['processor']} ({machine['device']}, "
+        f"{machine['threads']} threads), PyTorch {versions['torch']}, MONAI {versions['monai']}.\n"
+        "All of it is in `run.json`."
+    )
     return PAGE.format(
         name=metadata.name,
         task=metadata.task,
-        measured=f"On the {cases.get('validation', '')} validation cases of `split.json`, on the network's own grid, at "
-        f"epoch {best['epoch']}.\nThey chose this epoch, so other cases will be somewhat worse.",
+        measured=measured,
         table=table([*rows, ("**mean**", best["dice"], best.get("hd95_mm"))]),
-        trained=f"{', '.join(f'{count} {name}' for name, count in cases.items())} cases; {outcome['epochs']} epochs, "
-        f"{outcome['steps']} steps,\n{outcome['minutes']} minutes on {machine['processor']} ({machine['device']}, "
-        f"{machine['threads']} threads), PyTorch {versions['torch']}, MONAI {versions['monai']}.\nAll of it is in "
-        "`run.json`.",
+        trained=trained,
         settings=json.dumps(record["settings"], indent=2),
         folder=folder.name,
     )

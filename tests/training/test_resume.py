@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -132,3 +134,32 @@ def test_a_damaged_checkpoint_is_named(data, tmp_path, unbroken):
     (tmp_path / "models/last.pt").write_bytes((unbroken / "models/last.pt").read_bytes()[:1000])
     with pytest.raises(InputError, match=r"FILE_UNREADABLE.*last\.pt"):
         train(BUNDLE, data, output_dir=str(tmp_path), **RUN)
+
+
+@pytest.mark.parametrize("program", ["medseg", "monai"])
+def test_ctrl_c_is_one_line_and_the_same_line_goes_on(data, tmp_path, program):
+    given = {**RUN, "max_epochs": 10_000, "val_interval": 10_000, "output_dir": tmp_path / "run"}
+    words = [f"{key}={value}" for key, value in given.items()]
+    line = ["-m", "medseg", "train", BUNDLE, "--data", data, *words]
+    if program == "monai":
+        words = [word for key, value in given.items() for word in (f"--{key}", value)]
+        config = BUNDLE / "configs/train.json"
+        line = ["-m", "monai.bundle", "run", "training", "--config_file", config, "--dataset_dir", data, *words]
+    command = [sys.executable, *map(str, line)]
+    started = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "env": {**os.environ, "OMP_NUM_THREADS": "1"},
+    }
+    with subprocess.Popen(command, **started) as process:
+        for text in process.stdout:
+            if "at most 10000 epochs" in text:
+                process.send_signal(signal.SIGINT)
+        error = process.stderr.read()
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    (said,) = [text for text in error.splitlines() if text.startswith("stopped: after step ")]
+    assert str(tmp_path / "run/models/last.pt") in said
+    steps = torch.load(tmp_path / "run/models/last.pt", weights_only=True)["iteration"]
+    assert f"after step {steps}," in said
