@@ -48,8 +48,8 @@ def training_page(folder: Path, metadata: Metadata, record: Mapping[str, Any]) -
         (name, best.get(f"dice_{name}"), best.get(f"hd95_mm_{name}")) for name in metadata.label_names.values()
     ]
     measured = (
-        f"On the {cases.get('validation', '')} validation cases of `split.json`, on the network's own grid, at epoch "
-        f"{best['epoch']}.\nThey chose this epoch, so other cases will be somewhat worse."
+        f"On the {cases.get('validation', '')} validation cases of `split.json`, on the network's own grid, at "
+        f"epoch {best['epoch']}.\nThey chose this epoch, so other cases will be somewhat worse."
     )
     trained = (
         f"{', '.join(f'{count} {name}' for name, count in cases.items())} cases; {outcome['epochs']} epochs, "
