@@ -64,7 +64,9 @@ def inspection_summary(rows: list[dict[str, Any]]) -> str:
 
 def fingerprint_table(data: dict[str, Any]) -> Table:
     """Return what a data set is like as a table: median, smallest and largest."""
-    table = _table("", "median", "smallest", "largest", title=f"{data['cases']} cases, {data['modality']}")
+    table = _table(
+        "", "median", "smallest", "largest", title=f"{data['cases']} cases, {' and '.join(data['modalities'])}"
+    )
     for key, heading in (("spacing_mm", "spacing mm"), ("shape", "shape"), ("shape_cropped", "shape, cropped")):
         table.add_row(heading, *("×".join(f"{n:g}" for n in data[key][part]) for part in ("median", "min", "max")))
     for name, facts in data["labelled_voxels"].items():

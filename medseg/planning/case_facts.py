@@ -50,8 +50,8 @@ class CaseFacts:
         By id, background left out.
     digest
         Of the image's voxels: the same for the same image under another name.
-    modality
-        As DICOM says; empty for other files.
+    modalities
+        Of each channel, as DICOM says; empty for other files.
     """
 
     spacing_mm: tuple[float, ...]
@@ -62,7 +62,7 @@ class CaseFacts:
     intensities: tuple[np.ndarray, ...]
     labels: dict[int, LabelFacts]
     digest: str
-    modality: str
+    modalities: tuple[str, ...]
 
 
 def read_case(case: Case, ignore_label: int | None = None) -> CaseFacts:
@@ -92,7 +92,7 @@ def read_case(case: Case, ignore_label: int | None = None) -> CaseFacts:
         intensities=_sampled([image.array for image in images], labels, ignore_label),
         labels=_label_facts(labels, float(np.prod(images[0].spacing_mm))),
         digest=digest_of(images),
-        modality=images[0].modality,
+        modalities=tuple(image.modality for image in images),
     )
 
 

@@ -57,6 +57,9 @@ def read_data_set(path: str | Path, described: Described, *, allow_empty: bool =
     }
     known = {*named, *([described.ignore_label] if described.ignore_label is not None else [])}
     faults += _labels(pairs, named, known, allow_empty)
+    if not described.regions and sorted(named) != list(range(1, len(named) + 1)):
+        text = f"labels {some(sorted(named))} are not 1 to {len(named)}; number them so, in dataset.json and files"
+        faults.append(InputError("LABEL_NOT_CONSECUTIVE", text))
     faults += _channels(pairs, len(described.channels))
     ids = {case["id"] for case in cases}
     faults += _parts(cases, [case for case in every if case["id"] not in ids], pairs)
@@ -102,9 +105,6 @@ def _labels(
     for i in sorted(set(named) - there if not allow_empty and pairs else ()):
         text = f"no case holds label {i} ({named[i]}); take it out of dataset.json, or allow_empty=True"
         faults.append(InputError("LABEL_EMPTY", text))
-    if sorted(named) != list(range(1, len(named) + 1)):
-        text = f"labels {some(sorted(named))} are not 1 to {len(named)}; number them so, in dataset.json and files"
-        faults.append(InputError("LABEL_NOT_CONSECUTIVE", text))
     return faults
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,12 @@ class Fingerprint:
         (cases, 3), along the axes of RAS; `cropped` is the box of what is no background.
     crop_cuts_labels
         That box cuts a labelled voxel off in some case.
-    modality
-        ``"CT"`` or ``"MR"``.
+    modalities
+        ``"CT"`` or ``"MR"`` for each channel.
     channels, labels
         Of each channel; of each label by id, and its name.
+    regions
+        Label ids by name, where labels are overlapping regions.
     samples
         Labelled voxels' intensities by channel and case.
     """
@@ -67,9 +70,10 @@ class Fingerprint:
     shapes: np.ndarray
     cropped: np.ndarray
     crop_cuts_labels: bool
-    modality: str
+    modalities: tuple[str, ...]
     channels: tuple[ChannelFacts, ...]
     labels: Mapping[int, Mapping[str, Any]]
+    regions: Mapping[str, Sequence[int]]
     samples: tuple[tuple[np.ndarray, ...], ...]
 
     @property
@@ -91,7 +95,7 @@ class Fingerprint:
         volumes = self.cropped.prod(axis=1) / self.shapes.prod(axis=1)
         return {
             "cases": self.cases,
-            "modality": self.modality,
+            "modalities": list(self.modalities),
             "spacing_mm": _spread(self.spacing_mm),
             "shape": _spread(self.shapes),
             "shape_cropped": _spread(self.cropped),
@@ -102,11 +106,16 @@ class Fingerprint:
                 for each in self.channels
             },
             "labels": {str(i): dict(facts) for i, facts in self.labels.items()},
+            "regions": {name: list(ids) for name, ids in self.regions.items()},
         }
 
 
 def fingerprint_of(
-    facts: Sequence[CaseFacts], names: Mapping[int, str], channel_names: Sequence[str], modality: str
+    facts: Sequence[CaseFacts],
+    names: Mapping[int, str],
+    channel_names: Sequence[str] = (),
+    modality: str = "",
+    regions: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> Fingerprint:
     """Return the fingerprint of cases that were read.
 
@@ -119,9 +128,12 @@ def fingerprint_of(
     channel_names
         As the data set calls its channels; shorter where it names none.
     modality
-        ``"CT"`` or ``"MR"``; empty to tell it from the images.
+        ``"CT"`` or ``"MR"``, of all channels; empty to tell it from names and images.
+    regions
+        Label ids by name.
     """
     count = len(facts[0].intensities)
+    modalities = tuple(modality or _modality(n, facts, channel_names) for n in range(count))
     channel_names = [*channel_names[:count], *(f"channel {n}" for n in range(len(channel_names), count))]
     samples = tuple(tuple(each.intensities[n] for each in facts) for n in range(count))
     return Fingerprint(
@@ -130,21 +142,22 @@ def fingerprint_of(
         shapes=np.array([each.shape for each in facts]),
         cropped=np.array([each.cropped for each in facts]),
         crop_cuts_labels=any(each.cuts_labels for each in facts),
-        modality=modality or modality_of(facts, channel_names),
+        modalities=modalities,
         channels=tuple(ChannelFacts.of(name, each) for name, each in zip(channel_names, samples, strict=True)),
         labels={i: _label(i, name, facts) for i, name in sorted(names.items())},
+        regions=regions,
         samples=samples,
     )
 
 
-def modality_of(facts: Sequence[CaseFacts], channel_names: Sequence[str]) -> str:
+def _modality(channel: int, facts: Sequence[CaseFacts], channel_names: Sequence[str]) -> str:
     """Return ``"CT"`` where DICOM, the channel's name or, without either, the low end of intensities says so."""
-    said = {each.modality for each in facts} - {""}
+    said = {each.modalities[channel] for each in facts} - {""}
     if said:
         return "CT" if said == {"CT"} else "MR"
-    if channel_names and not channel_names[0].startswith("channel "):
-        return "CT" if channel_names[0].strip().upper() == "CT" else "MR"
-    return "CT" if float(np.median([each.low[0] for each in facts])) < CT_LOW_HU else "MR"
+    if channel < len(channel_names):
+        return "CT" if channel_names[channel].strip().upper() == "CT" else "MR"
+    return "CT" if float(np.median([each.low[channel] for each in facts])) < CT_LOW_HU else "MR"
 
 
 def weighted_percentiles(values: np.ndarray, weights: np.ndarray, wanted: Sequence[float]) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -28,14 +28,15 @@ def metadata_of(
     InputError
         `CONFIG_BAD_VALUE`: two labels of one name.
     """
-    names = {i: facts["name"] for i, facts in data.labels.items()}
+    names = list(data.regions) or [facts["name"] for facts in data.labels.values()]
+    channels = names if data.regions else ["background", *names]
     modality = chosen["modality"].value
     values = {
         **_words(described, data, names, modality, planned.network["spatial_dims"]),
         "name": chosen["name"].value,
         "network_data_format": {
             "inputs": {"image": _image(modality, planned, data)},
-            "outputs": {"pred": _prediction(planned, names)},
+            "outputs": {"pred": _prediction(planned, channels)},
         },
         "medseg": {
             "patch_size": planned.patch_size,
@@ -46,7 +47,8 @@ def metadata_of(
             "training": planned.training,
             "inference": planned.inference,
             "postprocessing": planned.postprocessing,
-            "segments": {name: found for name in names.values() if (found := segment_of(name))},
+            "segments": {name: found for name in names if (found := segment_of(name))},
+            **_labels(described),
         },
     }
     segments_of(Metadata(values))  # refuses what no job would open
@@ -54,9 +56,9 @@ def metadata_of(
 
 
 def _words(
-    described: Described, data: Fingerprint, names: Mapping[int, str], modality: str, dims: int
+    described: Described, data: Fingerprint, names: Sequence[str], modality: str, dims: int
 ) -> dict[str, Any]:
-    what = ", ".join(names.values()) if len(names) <= NAMES_SHOWN else f"{len(names)} structures"
+    what = ", ".join(names) if len(names) <= NAMES_SHOWN else f"{len(names)} structures"
     source = ", ".join(filter(None, (described.name, described.reference, described.licence)))
     return {
         "schema": SCHEMA,
@@ -78,6 +80,16 @@ def _words(
     }
 
 
+def _labels(described: Described) -> dict[str, Any]:
+    """Return what is there of regions and of an ignored label."""
+    found: dict[str, Any] = {}
+    if described.regions:
+        found["regions"] = {name: list(ids) for name, ids in described.regions.items()}
+    if described.ignore_label is not None:
+        found["ignore_label"] = described.ignore_label
+    return found
+
+
 def _image(modality: str, planned: Planned, data: Fingerprint) -> dict[str, Any]:
     return {
         "type": "image",
@@ -92,7 +104,7 @@ def _image(modality: str, planned: Planned, data: Fingerprint) -> dict[str, Any]
     }
 
 
-def _prediction(planned: Planned, names: Mapping[int, str]) -> dict[str, Any]:
+def _prediction(planned: Planned, channels: Sequence[str]) -> dict[str, Any]:
     return {
         "type": "image",
         "format": "segmentation",
@@ -101,7 +113,7 @@ def _prediction(planned: Planned, names: Mapping[int, str]) -> dict[str, Any]:
         "dtype": "float32",
         "value_range": [0, 1],
         "is_patch_data": True,
-        "channel_def": {"0": "background", **{str(i): name for i, name in names.items()}},
+        "channel_def": {str(n): name for n, name in enumerate(channels)},
     }
 
 

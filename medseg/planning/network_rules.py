@@ -61,9 +61,7 @@ class Planned:
     postprocessing: dict[str, Any]
 
 
-def choose_network(
-    data: Fingerprint, preprocessing: dict[str, Any], means: Means, chosen: Choices, labels: int
-) -> Planned:
+def choose_network(data: Fingerprint, preprocessing: dict[str, Any], means: Means, chosen: Choices) -> Planned:
     """Choose patch, network, training, augmentation, inference and postprocessing."""
     dims = chosen["dims"].value
     shape, spacing_mm = median_shape(data, preprocessing)[:dims], grid_spacing_mm(data, preprocessing)[:dims]
@@ -78,7 +76,7 @@ def choose_network(
     fits = patch.voxels >= 0.9 * prod(shape)
     reason += ", in steps that the network halves" if fits else f", shortened to {most:,.0f} voxels: {why}"
     size = [int(n) for n in chosen.take("patch_size", list(patch.size), reason)]
-    network = _network(labels, base, size, full, means.device, chosen)
+    network = _network(data, base, size, full, means.device, chosen)
     training = _training(data, dims, size, shape, most, max_minutes, chosen)
     return Planned(
         size,
@@ -120,7 +118,7 @@ def _full_resolution(shape: np.ndarray, spacing_mm: np.ndarray, most: float, dev
 
 
 def _network(
-    labels: int, base: int, size: Sequence[int], full: bool, device: str, chosen: Choices
+    data: Fingerprint, base: int, size: Sequence[int], full: bool, device: str, chosen: Choices
 ) -> dict[str, Any]:
     dims = len(size)
     largest = 256 if device == "cpu" else 320 if dims == 3 else 512
@@ -130,8 +128,8 @@ def _network(
     reason = f"{halvings} halvings until an axis has under 8 voxels; {base} features, doubled up to {largest}"
     return {
         "spatial_dims": dims,
-        "channels": 1,
-        "labels": labels,
+        "channels": len(data.channels),
+        "labels": len(data.regions) or len(data.labels) + 1,
         "features": list(chosen.take("features", features, reason)),
         "full_resolution": full,
         "residual_units": chosen.take(
@@ -217,6 +215,8 @@ def _inference(chosen: Choices, size: Sequence[int]) -> dict[str, Any]:
 
 
 def _largest_component(data: Fingerprint, chosen: Choices) -> list[int]:
+    if data.regions:
+        return list(chosen.take("largest_component", [], "none: regions overlap"))
     whole = [
         i for i, facts in data.labels.items() if facts["cases"] and facts["largest_piece_share"] >= PIECE_SHARE
     ]

@@ -105,7 +105,9 @@ def _spacing(data: Fingerprint, coarse: int) -> tuple[list[float], str]:
 
 def _crop(data: Fingerprint) -> tuple[float | None, str]:
     left = float(np.median(data.cropped.prod(axis=1) / data.shapes.prod(axis=1)))
-    above = AIR_HU if data.modality == "CT" else 0.0
+    above = AIR_HU if data.modalities[0] == "CT" else 0.0
+    if len(set(data.modalities)) > 1:
+        return None, "not cropped: no number tells background from body in all channels"
     if data.crop_cuts_labels:
         return None, f"not cropped: labelled voxels lie outside of the box above {above:g}"
     if left >= CROPPED_SHARE:
@@ -113,22 +115,29 @@ def _crop(data: Fingerprint) -> tuple[float | None, str]:
     return above, f"cropped to the box above {above:g}, which is {left:.0%} of the image in the median"
 
 
-def choose_intensity(data: Fingerprint, chosen: Choices) -> dict[str, Any]:
-    """Choose how intensities are normalised; return it as `medseg.preprocess` takes it."""
-    modality = chosen.take("modality", data.modality, "as the data set, DICOM or the intensities say")
+def choose_intensity(data: Fingerprint, chosen: Choices) -> dict[str, Any] | list[dict[str, Any]]:
+    """Choose how intensities are normalised; return what `medseg.preprocess` takes, of several channels a list."""
+    modality = chosen.take("modality", data.modalities[0], "as the data set, DICOM or the intensities say")
     if modality not in ("CT", "MR"):
         raise InputError("CONFIG_BAD_VALUE", f"modality={modality!r}: 'CT' (Hounsfield units) or 'MR' is needed")
-    if modality == "MR":
-        reason = "MR has no units: clipped to percentiles of each image, then its mean and standard deviation"
-        return {"kind": "mr", "percentiles": list(chosen.take("percentiles", list(PERCENTILES), reason))}
-    first = data.channels[0]
+    modalities = [modality, *data.modalities[1:]]
+    kinds = [_ct(data, n, chosen) if each == "CT" else _mr(chosen) for n, each in enumerate(modalities)]
+    return kinds[0] if len(kinds) == 1 else kinds
+
+
+def _mr(chosen: Choices) -> dict[str, Any]:
+    reason = "MR has no units: clipped to percentiles of each image, then its mean and standard deviation"
+    return {"kind": "mr", "percentiles": list(chosen.take("percentiles", list(PERCENTILES), reason))}
+
+
+def _ct(data: Fingerprint, channel: int, chosen: Choices) -> dict[str, Any]:
+    facts = data.channels[channel]
     reason = "0.5 and 99.5 percentile of the labelled voxels"
-    window = list(
-        chosen.take("window_hu", [round(first.low, 1), round(max(first.high, first.low + 1), 1)], reason)
-    )
+    window = [round(facts.low, 1), round(max(facts.high, facts.low + 1), 1)]
+    window = list(chosen.take("window_hu", window, reason))
     if len(window) != 2 or window[0] >= window[1]:
         raise InputError("CONFIG_BAD_VALUE", f"window_hu={window!r}: a low and a higher end are needed, in HU")
-    mean, sd = first.clipped(data.samples[0], window)
+    mean, sd = facts.clipped(data.samples[channel], window)
     reason = "of the labelled voxels, clipped to the window"
     mean_hu = chosen.take("mean_hu", round(mean, 1), f"mean {reason}")
     sd_hu = chosen.take("sd_hu", max(round(sd, 1), 1.0), f"standard deviation {reason}")

@@ -38,11 +38,13 @@ def plan_bundle(dataset: str | Path, output: str | Path, given: Mapping[str, Any
     device = choose_device(chosen.take("device", "auto", "what is there")).type
     described = _described(dataset, chosen)
     found = read_data_set(dataset, described, allow_empty=bool(given.get("allow_empty")))
-    data = fingerprint_of(found.facts, found.labels, described.channels, str(given.get("modality") or ""))
+    data = fingerprint_of(
+        found.facts, found.labels, described.channels, str(given.get("modality") or ""), described.regions
+    )
     chosen.take("name", _plain_name(output.name), "the folder's")
     memory_mib = GPU_MIB if device == "cuda" else float(free_bytes() * MEMORY_SHARE // MIB)
     preprocessing = {**choose_grid(data, chosen), "intensity": choose_intensity(data, chosen)}
-    planned = choose_network(data, preprocessing, Means(device, memory_mib), chosen, len(data.labels) + 1)
+    planned = choose_network(data, preprocessing, Means(device, memory_mib), chosen)
     write_bundle(output, metadata_of(described, data, preprocessing, planned, chosen), data, chosen, described)
     return {"fingerprint": data.as_json(), "choices": chosen.as_json()}
 

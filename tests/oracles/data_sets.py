@@ -45,12 +45,16 @@ def images_and_labels(
 
 
 def nnunet_raw(
-    folder: Path, cases: int = 4, labels: dict | None = None, channels: tuple[str, ...] = ("T1", "T2"), **how
+    folder: Path,
+    cases: int = 4,
+    labels: dict | None = None,
+    channels: tuple[str, ...] = ("T1", "T2"),
+    labels_there: int = 2,
 ) -> Path:
-    """Write nnU-Net's raw form, with two cases to predict."""
+    """Write nnU-Net's raw form, with two cases to predict; label maps hold the ids 1 to `labels_there`."""
     spacing_mm = (1.0, 1.0, 1.0)
     for n in range(cases + 2):
-        images, places = labelled_volume(n, channels=len(channels), **how)
+        images, places = labelled_volume(n, labels=labels_there, channels=len(channels))
         part = "imagesTr" if n < cases else "imagesTs"
         for channel, image in enumerate(images):
             write_nifti(folder / f"{part}/case_{n:03}_{channel:04}.nii.gz", image, spacing_mm)

@@ -16,14 +16,14 @@ CPU, GPU = Means("cpu", 8192.0), Means("cuda", 8192.0)
 def case(shape=(100, 100, 100), spacing_mm=(1.0, 1.0, 1.0), cropped=None, low=0.0, values=(100.0,), pieces=1):
     label = LabelFacts(1000, 1.0, pieces, 1.0 if pieces == 1 else 0.5)
     values = (np.array(values, np.float32),)
-    return CaseFacts(spacing_mm, shape, cropped or shape, False, (low,), values, {1: label}, "", "")
+    return CaseFacts(spacing_mm, shape, cropped or shape, False, (low,), values, {1: label}, "", ("",))
 
 
-def planned(*cases, means=CPU, labels=2, **given):
+def planned(*cases, means=CPU, **given):
     data = fingerprint_of(cases, {1: "a"}, (), given.get("modality", ""))
     chosen = Choices(given)
     preprocessing = {**choose_grid(data, chosen), "intensity": choose_intensity(data, chosen)}
-    return preprocessing, choose_network(data, preprocessing, means, chosen, labels), chosen
+    return preprocessing, choose_network(data, preprocessing, means, chosen), chosen
 
 
 def test_the_spacing_is_the_median_and_of_a_coarse_axis_the_tenth_percentile():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from make import write_nifti
 from monai.bundle import verify_metadata
-from oracles.data_sets import images_and_labels
+from oracles.data_sets import images_and_labels, nnunet_raw
 from project import BUNDLES, SAMPLES, code_of
 
 import medseg
@@ -110,3 +110,23 @@ def test_ct_has_a_window(tmp_path):
     assert intensity["window_hu"] == pytest.approx([48, 152], abs=8)
     assert values["network_data_format"]["inputs"]["image"]["format"] == "hounsfield"
     assert values["medseg"]["segments"]["liver"]["type"] == ["10200004", "SCT", "Liver"]
+
+
+def test_channels_regions_and_an_ignored_label(tmp_path):
+    """As far as the plan: the numbers are those that reading, training and evaluation take."""
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": [3], "ignore": 4}
+    names = ("T1", "CT", "T2", "FLAIR")
+    plan(
+        nnunet_raw(tmp_path / "set", labels=labels, channels=names, labels_there=4),
+        tmp_path / "bundle",
+        device="cpu",
+    )
+    values = metadata_of(tmp_path / "bundle")
+    numbers, data = values["medseg"], values["network_data_format"]
+    assert numbers["regions"] == {"whole": [1, 2, 3], "core": [2, 3], "enhancing": [3]}
+    assert numbers["ignore_label"] == 4
+    assert (numbers["network"]["channels"], numbers["network"]["labels"]) == (4, 3)
+    assert [each["kind"] for each in numbers["preprocessing"]["intensity"]] == ["mr", "ct", "mr", "mr"]
+    assert data["inputs"]["image"]["channel_def"] == {str(n): name for n, name in enumerate(names)}
+    assert data["outputs"]["pred"]["channel_def"] == {"0": "whole", "1": "core", "2": "enhancing"}
+    assert data["outputs"]["pred"]["num_channels"] == 3
