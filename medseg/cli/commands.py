@@ -45,11 +45,15 @@ def plan(
     output_bundle: options.NewBundle,
     choices: options.Choices = None,
     dims: options.Dims = None,
+    device: options.TrainingDevice = None,
+    budget_mib: options.TrainingMib = None,
 ) -> None:
     """Check a labelled data set and write a bundle planned for it: medseg plan DATASET BUNDLE max_minutes=30."""
     from medseg import api
 
-    planned = api.plan(dataset, output_bundle, dims=dims, **parse_overrides(choices or []))
+    given = {"dims": dims, "device": device, "budget_mib": budget_mib}
+    given = {key: value for key, value in given.items() if value is not None}
+    planned = api.plan(dataset, output_bundle, **{**parse_overrides(choices or []), **given})
     out.print(tables.fingerprint_table(planned["fingerprint"]))
     out.print(tables.labels_table(planned["fingerprint"]))
     for line in tables.choices_lines(planned["choices"]):

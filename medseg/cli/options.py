@@ -20,6 +20,13 @@ BundleDir = Annotated[
 DataSet = Annotated[Path, typer.Argument(help="Labelled data set.", show_default=False)]
 NewBundle = Annotated[Path, typer.Argument(help="The bundle's folder, new or empty.", show_default=False)]
 Dims = Annotated[int | None, typer.Option(help="3 for volumes, 2 for slices. [default: as the data is]")]
+TrainingDevice = Annotated[
+    str | None, typer.Option("--device", help="To be trained on: auto, cpu, cuda, cuda:n. [default: auto]")
+]
+TrainingMib = Annotated[
+    float | None,
+    typer.Option("--budget-mib", help="Memory for training. [default: half of what is free; GPU 8192]"),
+]
 Choices = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Choices in place of the rules'.")
 ]

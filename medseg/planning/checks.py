@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from tqdm import tqdm
+
 from medseg.cases import Case, Described, check_case_ids, images_of, list_cases, patient_of
 from medseg.errors import InputError, some
 from medseg.planning.case_facts import CaseFacts, digest_of, read_case
@@ -52,9 +54,7 @@ def read_data_set(path: str | Path, described: Described, *, allow_empty: bool =
     read = _in_threads(lambda case: read_case(case, described.ignore_label), whole)
     faults += [result for result in read if isinstance(result, InputError)]
     pairs = [(case, fact) for case, fact in zip(whole, read, strict=True) if isinstance(fact, CaseFacts)]
-    named = dict(described.labels) or {
-        i: f"label {i}" for i in sorted({i for _, fact in pairs for i in fact.labels})
-    }
+    named = dict(described.labels) or _found(pairs, described.ignore_label)
     known = {*named, *([described.ignore_label] if described.ignore_label is not None else [])}
     faults += _labels(pairs, named, known, allow_empty)
     if not described.regions and sorted(named) != list(range(1, len(named) + 1)):
@@ -108,6 +108,11 @@ def _labels(
     return faults
 
 
+def _found(pairs: Sequence[tuple[Case, CaseFacts]], ignored: int | None) -> dict[int, str]:
+    """Return names for the labels that are there, where nothing says what they are called."""
+    return {i: f"label {i}" for i in sorted({i for _, fact in pairs for i in fact.labels} - {ignored})}
+
+
 def _channels(pairs: Sequence[tuple[Case, CaseFacts]], wanted: int) -> list[InputError]:
     counts = [len(fact.intensities) for _, fact in pairs]
     usual = wanted or (max(set(counts), key=counts.count) if counts else 0)
@@ -152,4 +157,5 @@ def _in_threads(function: Callable[[Case], Result], cases: Sequence[Case]) -> li
             return error
 
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(attempt, cases))
+        done = pool.map(attempt, cases)
+        return list(tqdm(done, total=len(cases), desc="reading", unit="case", leave=False, disable=None))

@@ -9,15 +9,17 @@ from typing import Any
 
 from medseg.errors import InputError
 
-NUMBER, INTEGER, BOOLEAN, TEXT, NUMBERS, INTEGERS, NAMES, ANGLES = (
+NUMBER, INTEGER, BOOLEAN, TEXT, NUMBERS, INTEGERS, NAMES, ANGLES, REGIONS = (
     *("a number", "a whole number", "True or False", "text", "a list of numbers", "a list of whole numbers"),
     "names by id, such as {1: 'liver'}",
     "a number, or a list of one an axis",
+    "label ids by name, such as {'tumour': [1, 2]}",
 )
 # What may be given, and of what kind; docs/how-to/plan.md says what each means
 KEYS = {
     # the data set
-    "name": TEXT, "labels": NAMES, "modality": TEXT, "allow_empty": BOOLEAN,
+    "name": TEXT, "labels": NAMES, "regions": REGIONS, "ignore_label": INTEGER, "modality": TEXT,
+    "allow_empty": BOOLEAN,
     # what there is to spend
     "dims": INTEGER, "device": TEXT, "budget_mib": NUMBER, "max_minutes": NUMBER,
     # preprocessing
@@ -90,6 +92,8 @@ def _check(key: str, value: Any) -> None:
 def _is_of(kind: str, value: Any) -> bool:
     if kind == NAMES:
         return isinstance(value, Mapping) and all(str(key).isdigit() for key in value)
+    if kind == REGIONS:
+        return isinstance(value, Mapping) and all(_is_of(INTEGERS, ids) for ids in value.values())
     if kind == ANGLES:
         return _is_of(NUMBERS, value) or _is_of(NUMBER, value)
     if kind in (NUMBERS, INTEGERS):

@@ -50,12 +50,16 @@ def plan_bundle(dataset: str | Path, output: str | Path, given: Mapping[str, Any
 
 
 def _described(dataset: str | Path, chosen: Choices) -> Described:
-    """Return what the data set says of itself, with the labels' names that were given in place of its own."""
-    described = describe(dataset)
-    if chosen.given.get("labels"):
-        named = {int(i): str(name) for i, name in chosen.given["labels"].items() if int(i) != 0}
-        described = replace(described, labels={**described.labels, **named})
-    return described
+    """Return what the data set says of itself, with what was given of its labels in place of that."""
+    described, given = describe(dataset), chosen.given
+    ignored = described.ignore_label if given.get("ignore_label") is None else given["ignore_label"]
+    regions = given.get("regions") or described.regions
+    named = {int(i): str(name) for i, name in (given.get("labels") or {}).items()}
+    labels = {**described.labels, **named}
+    if regions:
+        labels = {i: labels.get(i, f"label {i}") for ids in regions.values() for i in ids}
+    labels = {i: name for i, name in labels.items() if i not in (0, ignored)}
+    return replace(described, labels=labels, regions=regions, ignore_label=ignored)
 
 
 def _plain_name(name: str) -> str:

@@ -130,3 +130,15 @@ def test_channels_regions_and_an_ignored_label(tmp_path):
     assert data["inputs"]["image"]["channel_def"] == {str(n): name for n, name in enumerate(names)}
     assert data["outputs"]["pred"]["channel_def"] == {"0": "whole", "1": "core", "2": "enhancing"}
     assert data["outputs"]["pred"]["num_channels"] == 3
+
+
+def test_regions_and_an_ignored_label_may_be_given(tmp_path):
+    folder = images_and_labels(tmp_path / "set", labels=3)
+    plan(folder, tmp_path / "a", device="cpu", ignore_label=3, labels={1: "liver", 2: "b"})
+    values = metadata_of(tmp_path / "a")
+    assert values["medseg"]["ignore_label"] == 3
+    assert values["network_data_format"]["outputs"]["pred"]["channel_def"] == {
+        "0": "background",
+        "1": "liver",
+        "2": "b",
+    }
