@@ -13,7 +13,7 @@ def plan(
     """Plan a model for a labelled data set, and write it as a new bundle, ready to be trained.
 
     Every case is read and checked first. Each number then follows from what the data is like by a written rule;
-    ``output_bundle/docs/README.md`` has the reasons, ``docs/plan.json`` beside it what the data is like.
+    ``output_bundle/docs/README.md`` has the reasons, ``configs/plan.json`` what the data is like.
 
     Parameters
     ----------

@@ -26,6 +26,7 @@ def split_cases(
     seed: int = 0,
     validation: float = 0.2,
     test: float = 0.0,
+    by_patient: bool = False,
     patients: str | Path | None = None,
 ) -> dict[str, list[str]]:
     """Divide case ids into training, validation and test.
@@ -35,8 +36,10 @@ def split_cases(
 
     Parameters
     ----------
+    by_patient
+        Divide patients in the same way, whole; ids say who they are (`patients_of`).
     patients
-        A table that says which patient a case is of; patients are then divided in the same way, whole.
+        A table that says which patient a case is of; patients are then divided too.
 
     Returns
     -------
@@ -44,7 +47,8 @@ def split_cases(
         ``{"training": [...], "validation": [...], "test": [...]}``; training and, where its share is not
         zero, each other part hold at least one case.
     """
-    of = {case["id"]: case["id"] for case in cases} if patients is None else patients_of(cases, patients)
+    apart = by_patient or patients is not None
+    of = patients_of(cases, patients) if apart else {case["id"]: case["id"] for case in cases}
     ids = sorted(set(of.values()), key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).hexdigest())
     sizes = [max(1, round(len(ids) * share)) if share > 0 else 0 for share in (validation, test)]
     if len(ids) - sum(sizes) < 1:

@@ -17,7 +17,7 @@ from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.readme import readme
 
 SAME_IN_ALL = ("train.json", "inference.json", "evaluate.json", "logging.conf")
-RECORD = "docs/plan.json"
+RECORD = "configs/plan.json"  # among the configs, which a trained bundle takes over
 LICENCE = """The configs in this folder come from medseg and are given under the Apache License 2.0.
 
 The licence of the weights, and of anything else made from your data, is yours to fill in here. It may depend on

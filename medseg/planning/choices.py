@@ -30,7 +30,7 @@ KEYS = {
     "normalization": TEXT, "dropout": NUMBER,
     # training
     "batch_size": INTEGER, "patches_per_case": INTEGER, "learning_rate": NUMBER, "max_epochs": INTEGER,
-    "val_interval": INTEGER, "seed": INTEGER, "validation": NUMBER, "test": NUMBER,
+    "val_interval": INTEGER, "seed": INTEGER, "validation": NUMBER, "test": NUMBER, "by_patient": BOOLEAN,
     "flip_axes": INTEGERS, "rotate_rad": ANGLES, "scale": NUMBER, "shear": NUMBER, "foreground_patches": BOOLEAN,
     # inference
     "overlap": NUMBER, "inference_batch_size": INTEGER, "largest_component": INTEGERS,

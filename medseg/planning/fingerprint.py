@@ -49,8 +49,8 @@ class Fingerprint:
 
     Attributes
     ----------
-    cases
-        How many there are.
+    cases, patients
+        How many there are; as many patients as the ids tell apart.
     spacing_mm, shapes, cropped
         (cases, 3), along the axes of RAS; `cropped` is the box of what is no background.
     crop_cuts_labels
@@ -66,6 +66,7 @@ class Fingerprint:
     """
 
     cases: int
+    patients: int
     spacing_mm: np.ndarray
     shapes: np.ndarray
     cropped: np.ndarray
@@ -95,6 +96,7 @@ class Fingerprint:
         volumes = self.cropped.prod(axis=1) / self.shapes.prod(axis=1)
         return {
             "cases": self.cases,
+            "patients": self.patients,
             "modalities": list(self.modalities),
             "spacing_mm": _spread(self.spacing_mm),
             "shape": _spread(self.shapes),
@@ -116,6 +118,7 @@ def fingerprint_of(
     channel_names: Sequence[str] = (),
     modality: str = "",
     regions: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    patients: int | None = None,
 ) -> Fingerprint:
     """Return the fingerprint of cases that were read.
 
@@ -131,6 +134,8 @@ def fingerprint_of(
         ``"CT"`` or ``"MR"``, of all channels; empty to tell it from names and images.
     regions
         Label ids by name.
+    patients
+        How many the cases are of; as many as there are cases where none is given.
     """
     count = len(facts[0].intensities)
     modalities = tuple(modality or _modality(n, facts, channel_names) for n in range(count))
@@ -138,6 +143,7 @@ def fingerprint_of(
     samples = tuple(tuple(each.intensities[n] for each in facts) for n in range(count))
     return Fingerprint(
         cases=len(facts),
+        patients=len(facts) if patients is None else patients,
         spacing_mm=np.array([each.spacing_mm for each in facts]),
         shapes=np.array([each.shape for each in facts]),
         cropped=np.array([each.cropped for each in facts]),

@@ -40,7 +40,7 @@ def metadata_of(
         },
         "medseg": {
             "patch_size": planned.patch_size,
-            "split": {key: chosen[key].value for key in ("seed", "validation", "test")},
+            "split": {key: chosen[key].value for key in ("seed", "validation", "test", "by_patient")},
             "preprocessing": dict(preprocessing),
             "augmentation": planned.augmentation,
             "network": planned.network,

@@ -161,6 +161,8 @@ def _training(
     validation = chosen.take("validation", 0.2, "a fifth, as in five folds")
     chosen.take("test", 0.0, "none: test on cases of another place")
     chosen.take("seed", 0, "any")
+    several = f"{data.cases} cases are of {data.patients} patients, as their ids say"
+    chosen.take("by_patient", data.patients < data.cases, several)
     cases = max(1, round(data.cases * (1 - validation - chosen["test"].value)))
     slices = 1 if dims == 3 else int(np.median(data.shapes.min(axis=1)))
     all_voxels = cases * prod(shape) * slices

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medseg.cases import Described, describe
+from medseg.cases import Described, describe, patients_of
 from medseg.infer import choose_device
 from medseg.planning.bundle import check_output, write_bundle
 from medseg.planning.checks import read_data_set
@@ -39,7 +39,12 @@ def plan_bundle(dataset: str | Path, output: str | Path, given: Mapping[str, Any
     described = _described(dataset, chosen)
     found = read_data_set(dataset, described, allow_empty=bool(given.get("allow_empty")))
     data = fingerprint_of(
-        found.facts, found.labels, described.channels, str(given.get("modality") or ""), described.regions
+        found.facts,
+        found.labels,
+        described.channels,
+        str(given.get("modality") or ""),
+        described.regions,
+        len(set(patients_of(found.cases).values())),
     )
     chosen.take("name", _plain_name(output.name), "the folder's")
     memory_mib = GPU_MIB if device == "cuda" else float(free_bytes() * MEMORY_SHARE // MIB)

@@ -44,7 +44,7 @@ def test_it_is_a_bundle_like_the_others(planned, real_data, tmp_path):
 
 def test_every_choice_and_its_reason_is_kept_and_no_case_is_named(planned):
     bundle, result = planned
-    assert json.loads((bundle / "docs/plan.json").read_text()) == json.loads(json.dumps(result))
+    assert json.loads((bundle / "configs/plan.json").read_text()) == json.loads(json.dumps(result))
     page = (bundle / "docs/README.md").read_text()
     assert all(f"| `{key}` |" in page and choice["reason"] in page for key, choice in result["choices"].items())
     assert all("mr_0" not in path.read_text() for path in bundle.rglob("*") if path.is_file())
@@ -142,3 +142,17 @@ def test_regions_and_an_ignored_label_may_be_given(tmp_path):
         "1": "liver",
         "2": "b",
     }
+
+
+def test_several_cases_of_a_patient_stay_together(tmp_path):
+    folder = images_and_labels(tmp_path / "set", cases=6)
+    for n in range(6):
+        for part in ("images", "labels"):
+            (folder / f"{part}/case_{n}.nii.gz").rename(folder / f"{part}/patient{n // 2:03}_frame{n % 2}.nii.gz")
+    plan(folder, tmp_path / "bundle", device="cpu")
+    split = metadata_of(tmp_path / "bundle")["medseg"]["split"]
+    assert split["by_patient"] is True
+    parts = medseg.cases.split_cases(medseg.cases.find_cases(folder), **split)
+    assert {name.split("_")[0] for name in parts["training"]} & {
+        name.split("_")[0] for name in parts["validation"]
+    } == set()
