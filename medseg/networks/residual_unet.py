@@ -8,6 +8,7 @@ from monai.networks.nets import UNet
 
 from medseg.errors import InputError
 
+ACTIVATIONS = {"prelu": "PRELU", "leakyrelu": ("leakyrelu", {"negative_slope": 0.01, "inplace": True})}
 SMALLEST_AXIS = 4  # voxels an axis keeps at the deepest level
 
 
@@ -44,6 +45,7 @@ def unet(
     full_resolution: bool = False,
     residual_units: int = 2,
     normalization: str = "instance",
+    activation: str = "prelu",
     dropout: float = 0.0,
 ) -> UNet:
     """Return MONAI's residual UNet (Kerfoot et al. 2018, doi:10.1007/978-3-030-12029-0_40).
@@ -66,6 +68,8 @@ def unet(
         Convolutions in a residual block; 0 for plain blocks.
     normalization
         ``"instance"`` or ``"batch"``.
+    activation
+        ``"prelu"``, or ``"leakyrelu"`` (a slope of 0.01), whose backward pass is a fraction of PReLU's.
     dropout
         Share of features dropped in training.
 
@@ -78,6 +82,8 @@ def unet(
         raise InputError("CONFIG_BAD_VALUE", f"patch_size {list(patch_size)} needs {spatial_dims} axes")
     if normalization not in ("instance", "batch"):
         raise InputError("CONFIG_BAD_VALUE", f"normalization {normalization!r}: 'instance' and 'batch' are known")
+    if activation not in ACTIVATIONS:
+        raise InputError("CONFIG_BAD_VALUE", f"activation {activation!r}: {', '.join(ACTIVATIONS)} are known")
     strides = unet_strides(patch_size, levels=len(features) - int(full_resolution))
     if full_resolution:
         strides = [(1,) * spatial_dims, *strides]
@@ -88,6 +94,7 @@ def unet(
         channels=features,
         strides=strides,
         num_res_units=residual_units,
+        act=ACTIVATIONS[activation],
         norm=normalization,
         dropout=dropout,
     )

@@ -38,3 +38,15 @@ def test_wrong_numbers_are_named():
         unet(spatial_dims=3, labels=2, features=[4, 8], patch_size=[16, 16])
     with pytest.raises(ValueError, match="'group'"):
         unet(spatial_dims=2, labels=2, features=[4, 8], patch_size=[16, 16], normalization="group")
+
+
+def test_the_activation_is_the_one_given():
+    numbers = {"spatial_dims": 2, "labels": 2, "features": [4, 8], "patch_size": [16, 16]}
+    kinds = [
+        {type(module).__name__ for module in unet(**numbers, **given).modules()}
+        for given in ({}, {"activation": "leakyrelu"})
+    ]
+    assert "PReLU" in kinds[0] - kinds[1]
+    assert "LeakyReLU" in kinds[1] - kinds[0]
+    with pytest.raises(ValueError, match="'gelu'"):
+        unet(**numbers, activation="gelu")
