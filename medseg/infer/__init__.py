@@ -6,6 +6,7 @@ from medseg.infer.inferers import SlidingWindowInferer, window_inferer
 from medseg.infer.native import native_labels
 from medseg.infer.out_of_memory import retry_if_out_of_memory
 from medseg.infer.postprocess import COMPONENTS, LargestComponentd, ToNativeLabelsd, to_native_labels
+from medseg.infer.sample_norm import use_sample_norms
 from medseg.infer.segmentation import Segmentation, label_image
 from medseg.infer.simple_inferer import SimpleInferer
 
@@ -25,5 +26,6 @@ __all__ = [
     "native_labels",
     "retry_if_out_of_memory",
     "to_native_labels",
+    "use_sample_norms",
     "window_inferer",
 ]

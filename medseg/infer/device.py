@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map
 
 from medseg.errors import InputError
 from medseg.networks import spatial_dims_of
@@ -60,7 +61,7 @@ def in_precision(network: Network, precision: str) -> Network:
         kind = inputs.device.type
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=dtype_of(precision, kind) == torch.bfloat16):
             inputs = plain(inputs).contiguous(memory_format=LAYOUTS[inputs.ndim - 2])
-            return network(inputs, *args, **kwargs).float()
+            return tree_map(torch.Tensor.float, network(inputs, *args, **kwargs))
 
     return run
 
