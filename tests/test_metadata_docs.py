@@ -11,10 +11,13 @@ from medseg.bundle.segments import Segment
 from medseg.cases.splits import split_cases
 from medseg.infer.inferers import window_inferer
 from medseg.infer.postprocess import to_native_labels
+from medseg.networks.build import build
+from medseg.networks.plain_unet import dynunet
 from medseg.networks.residual_unet import unet
 from medseg.preprocess.intensity import normalization
 from medseg.preprocess.pipeline import preprocessing
-from medseg.training.augment import augmentation
+from medseg.training.augment import PROBABILITIES, augmentation
+from medseg.training.settings import DEFAULTS
 
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").is_file())
 PAGE = ROOT / "docs/reference/metadata.md"
@@ -25,8 +28,9 @@ REQUIRED, BY_LABEL = "required", "by label id, from `PALETTE`"
 READERS = {  # section: what it is passed to, and the arguments that come from elsewhere
     "split": (split_cases, {"cases", "patients"}),
     "preprocessing": (preprocessing, {"patch_size", "labelled"}),
-    "augmentation": (augmentation, {"patch_size"}),
+    "augmentation": (augmentation, {"patch_size", "coarse_axis"}),
     "network": (unet, {"patch_size"}),
+    "network of dynunet": (dynunet, {"patch_size"}),
     "inference": (window_inferer, {"patch_size", "precision"}),
     "postprocessing": (to_native_labels, {"_"}),
     "segments::<label>": (Segment, {"label", "name"}),
@@ -75,7 +79,17 @@ def test_keys_and_defaults_are_those_of_the_function_that_reads_them(section):
     function, others = READERS[section]
     parameters = inspect.signature(function).parameters
     read = {name: plain(p.default) for name, p in parameters.items() if name not in others}
-    assert {key: default(row["default"]) for key, row in tables()[section].items()} == read
+    listed = {key: default(row["default"]) for key, row in tables()[section].items()}
+    if section == "network":
+        assert listed.pop("architecture") == inspect.signature(build).parameters["architecture"].default
+    assert listed == read
+
+
+def test_chances_and_training_s_numbers_have_the_defaults_of_the_code():
+    chances = {key: default(row["default"]) for key, row in tables()["augmentation::probabilities"].items()}
+    assert chances == PROBABILITIES
+    given = {key: default(row["default"]) for key, row in tables()["training"].items()}
+    assert {key: value for key, value in given.items() if value is not inspect.Parameter.empty} == DEFAULTS
 
 
 def test_both_kinds_of_intensity_have_the_arguments_of_normalization():

@@ -19,7 +19,15 @@ ORDER = (
     *("report", "planning", "training", "prediction", "evaluation", "api", "__init__", "cli", "__main__"),
 )
 # The public verbs, what mirrors MONAI's classes and functions, and commands, whose parameters are their options
-MANY_PARAMETERS = {"evaluate", "compare", "unet", "SlidingWindowInferer.__init__", "predict"}
+MANY_PARAMETERS = {
+    "evaluate",
+    "compare",
+    "unet",
+    "dynunet",
+    "augmentation",
+    "SlidingWindowInferer.__init__",
+    "predict",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

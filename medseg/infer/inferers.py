@@ -281,10 +281,12 @@ def window_inferer(
     batch_size: int = 1,
     precision: str = "auto",
     adapt: bool = True,
+    mirror_axes: Sequence[int] = (),  # noqa: ARG001
 ) -> SlidingWindowInferer:
     """Return a bundle's inferer: windows in 3D, slices where `patch_size` has two axes; Gaussian blending.
 
-    Its weights are ``"separable"``.
+    Its weights are ``"separable"``. Mirroring is the network's, by `medseg.bundle.load_model`: `mirror_axes` is
+    taken since it is among a bundle's numbers of inference, and does nothing here.
     """
     return SlidingWindowInferer(
         patch_size, batch_size, overlap, mode="separable", precision=precision, adapt=adapt

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 # Parts of ``inference.json`` that have to be as they are in our bundles for the answer to be what it would do
 KNOWN_STEPS = {"initialize": ["$medseg.bundle.begin()"], "inference": ["$@records"]}
 FIND_CASES = {"_target_": "medseg.cases.find_cases", "path": "@dataset_dir"}
+MIRROR_AXES = "$@_meta_::medseg::inference.get('mirror_axes', [])"
 WEIGHTS, DEFAULT_WEIGHTS = "$@bundle_root + '/models/model.pt'", "{}/models/model.pt"
 
 
@@ -152,7 +153,7 @@ def _asked(config: Config) -> _Asked:
     paths = [weights] if isinstance(weights, str) else weights
     if resources.device not in ("auto", "cpu") or not all(Path(path).is_file() for path in paths):
         raise NotPlain("device, weights")  # which the run refuses if they are not there
-    mirror_axes, settings = config.plain("mirror_axes"), config.plain("settings")
+    mirror_axes, settings = _mirror_axes(config), config.plain("settings")
     selection, formats = Selection(**parts["selection"]), OutputFormats(**parts["formats"])
 
     def wanted() -> Wanted:
@@ -167,6 +168,13 @@ def _asked(config: Config) -> _Asked:
             raise NotPlain("cases")
         check_case_ids(cases)
     return _Asked(share(cases, config.plain("shard")), wanted)
+
+
+def _mirror_axes(config: Config) -> Sequence[int]:
+    """Return the axes that images are mirrored along, by the metadata unless the call says another thing."""
+    if config.values["mirror_axes"] == MIRROR_AXES:
+        return config.metadata.values["medseg"]["inference"].get("mirror_axes", [])
+    return config.plain("mirror_axes")
 
 
 def _arguments(config: Config, key: str) -> dict[str, Any]:
