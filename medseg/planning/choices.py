@@ -9,10 +9,11 @@ from typing import Any
 
 from medseg.errors import InputError
 
-NUMBER, INTEGER, BOOLEAN, TEXT, NUMBERS, INTEGERS, NAMES, ANGLES, REGIONS = (
+NUMBER, INTEGER, BOOLEAN, TEXT, NUMBERS, INTEGERS, NAMES, ANGLES, LEVELS, REGIONS = (
     *("a number", "a whole number", "True or False", "text", "a list of numbers", "a list of whole numbers"),
     "names by id, such as {1: 'liver'}",
     "a number, or a list of one an axis",
+    "a list of whole numbers for each level",
     "label ids by name, such as {'tumour': [1, 2]}",
 )
 # What may be given, and of what kind; docs/how-to/plan.md says what each means
@@ -26,12 +27,13 @@ KEYS = {
     "orientation": TEXT, "spacing_mm": NUMBERS, "crop_above": NUMBER,
     "percentiles": NUMBERS, "window_hu": NUMBERS, "mean_hu": NUMBER, "sd_hu": NUMBER,
     # network
-    "patch_size": INTEGERS, "features": INTEGERS, "full_resolution": BOOLEAN, "residual_units": INTEGER,
-    "normalization": TEXT, "dropout": NUMBER,
+    "patch_size": INTEGERS, "architecture": TEXT, "features": INTEGERS, "dropout": NUMBER,
+    "strides": LEVELS, "kernels": LEVELS, "deep_supervision": BOOLEAN,
+    "full_resolution": BOOLEAN, "residual_units": INTEGER, "normalization": TEXT, "activation": TEXT,
     # training
     "batch_size": INTEGER, "patches_per_case": INTEGER, "learning_rate": NUMBER, "max_epochs": INTEGER,
     "val_interval": INTEGER, "seed": INTEGER, "validation": NUMBER, "test": NUMBER, "by_patient": BOOLEAN,
-    "flip_axes": INTEGERS, "rotate_rad": ANGLES, "scale": NUMBER, "shear": NUMBER, "foreground_patches": BOOLEAN,
+    "flip_axes": INTEGERS, "rotate_rad": ANGLES, "scale": ANGLES, "shear": NUMBER, "foreground_share": NUMBER,
     # inference
     "overlap": NUMBER, "inference_batch_size": INTEGER, "largest_component": INTEGERS,
 }  # fmt: skip
@@ -94,6 +96,8 @@ def _is_of(kind: str, value: Any) -> bool:
         return isinstance(value, Mapping) and all(str(key).isdigit() for key in value)
     if kind == REGIONS:
         return isinstance(value, Mapping) and all(_is_of(INTEGERS, ids) for ids in value.values())
+    if kind == LEVELS:
+        return isinstance(value, (list, tuple)) and all(_is_of(INTEGERS, level) for level in value)
     if kind == ANGLES:
         return _is_of(NUMBERS, value) or _is_of(NUMBER, value)
     if kind in (NUMBERS, INTEGERS):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medseg.planning.architecture import choose_architecture
 from medseg.planning.choices import Choices
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.patch import fitting_patch
@@ -30,7 +31,7 @@ TOTAL_STEPS = 250_000  # nnU-Net's 1000 epochs of 250; an end for runs without m
 STEPS_PER_EPOCH = 50
 CPU_MINUTES = 15
 PIECE_SHARE = 0.99  # a label of which this much is one piece in every case is one piece
-ROTATE_RAD, SCALE = 0.3, 0.2
+ROTATE_RAD, SCALE = 0.52, [0.7, 1.4]  # nnU-Net's, with its probabilities
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def choose_network(data: Fingerprint, preprocessing: dict[str, Any], means: Mean
     fits = patch.voxels >= 0.9 * prod(shape)
     reason += ", in steps that the network halves" if fits else f", shortened to {most:,.0f} voxels: {why}"
     size = [int(n) for n in chosen.take("patch_size", list(patch.size), reason)]
-    network = _network(data, base, size, full, means.device, chosen)
+    labels = len(data.regions) or len(data.labels) + 1
+    network = choose_architecture(len(data.channels), labels, size, spacing_mm, base, means.device, chosen)
     training = _training(data, dims, size, shape, most, max_minutes, chosen)
     return Planned(
         size,
@@ -115,38 +117,6 @@ def _full_resolution(shape: np.ndarray, spacing_mm: np.ndarray, most: float, dev
         f"a patch at full resolution would see {seen:.0%} of the median case; the first convolution halves it, "
         "and a patch may be larger"
     )
-
-
-def _network(
-    data: Fingerprint, base: int, size: Sequence[int], full: bool, device: str, chosen: Choices
-) -> dict[str, Any]:
-    dims = len(size)
-    largest = 256 if device == "cpu" else 320 if dims == 3 else 512
-    halvings = len(fitted_strides(size))
-    levels = halvings + (2 if full else 1)
-    features = [min(base * 2**level, largest) for level in range(levels)]
-    reason = f"{halvings} halvings until an axis has under 8 voxels; {base} features, doubled up to {largest}"
-    return {
-        "spatial_dims": dims,
-        "channels": len(data.channels),
-        "labels": len(data.regions) or len(data.labels) + 1,
-        "features": list(chosen.take("features", features, reason)),
-        "full_resolution": full,
-        "residual_units": chosen.take(
-            "residual_units", 1, "measured on the hippocampus: as good as 2, and faster"
-        ),
-        "normalization": chosen.take("normalization", "instance", "batches are small"),
-        "dropout": chosen.take("dropout", 0.0, "augmentation regularises enough"),
-    }
-
-
-def fitted_strides(size: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return the strides that `medseg.networks.unet` finds for a patch: it halves what is even and 8 long."""
-    now, strides = list(size), []
-    while any(n % 2 == 0 and n >= 8 for n in now):
-        strides.append(tuple(2 if n % 2 == 0 and n >= 8 else 1 for n in now))
-        now = [n // s for n, s in zip(now, strides[-1], strict=True)]
-    return strides
 
 
 def _training(
@@ -191,20 +161,20 @@ def _augmentation(
     dims: int, spacing_mm: np.ndarray, size: Sequence[int], shape: np.ndarray, chosen: Choices
 ) -> dict[str, Any]:
     rotate: Any = ROTATE_RAD
-    reason = "moderate, about every axis"
+    reason = "30 degrees, as nnU-Net"
     if dims == 3 and spacing_mm.max() / spacing_mm.min() >= COARSE:
         coarse = int(np.argmax(spacing_mm))
         rotate = [ROTATE_RAD if axis == coarse else 0.0 for axis in range(3)]
-        reason = f"about axis {coarse} alone: others would turn coarse voxels into fine ones"
+        reason += f", about axis {coarse} alone: others would turn coarse voxels into fine ones"
     seen = prod(size) / prod(shape)
-    small = bool(seen < 1 / 2)
-    why = f"a patch is {seen:.0%} of the median case" + (": labels would be missed" if small else "")
+    share = round(1 / 3, 3) if seen >= 1 / 2 else 0.5
+    why = f"of the patches hold a label for sure; one is {min(seen, 1):.0%} of the median case"
     return {
         "flip_axes": chosen.take("flip_axes", [], "none: only you know whether a mirrored body is another body"),
         "rotate_rad": chosen.take("rotate_rad", rotate, reason),
-        "scale": chosen.take("scale", SCALE, "moderate"),
+        "scale": chosen.take("scale", SCALE, "as nnU-Net"),
         "shear": chosen.take("shear", 0.0, "none: bodies are not sheared"),
-        "foreground_patches": chosen.take("foreground_patches", small, why),
+        "foreground_share": chosen.take("foreground_share", share, why),
     }
 
 

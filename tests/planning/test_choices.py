@@ -22,7 +22,7 @@ def test_an_unknown_key_is_told_its_nearest():
 @pytest.mark.parametrize(
     ("key", "value"),
     [("batch_size", 2.5), ("batch_size", True), ("spacing_mm", "1"), ("spacing_mm", [1, "a"]), ("name", 3),
-     ("foreground_patches", 1), ("labels", ["a"]), ("rotate_rad", "x")],
+     ("deep_supervision", 1), ("labels", ["a"]), ("rotate_rad", "x")],
 )  # fmt: skip
 def test_values_of_another_kind(key, value):
     assert code_of(Choices, {key: value}) == "CONFIG_BAD_VALUE"

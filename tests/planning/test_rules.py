@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medseg.networks import unet
+from medseg.networks import build
 from medseg.planning.case_facts import CaseFacts, LabelFacts
 from medseg.planning.choices import Choices
 from medseg.planning.fingerprint import fingerprint_of, weighted_percentiles
@@ -44,8 +44,8 @@ def test_few_thick_slices_are_taken_one_by_one_and_lie_across_the_third_axis():
 
 def test_rotations_spare_a_coarse_axis():
     augmentation = planned(case(shape=(100, 100, 60), spacing_mm=(1.0, 1.0, 4.0)))[1].augmentation
-    assert augmentation["rotate_rad"] == [0.0, 0.0, 0.3]
-    assert planned(case())[1].augmentation["rotate_rad"] == 0.3
+    assert augmentation["rotate_rad"] == [0.0, 0.0, 0.52]
+    assert planned(case())[1].augmentation["rotate_rad"] == 0.52
 
 
 def test_ct_is_told_by_its_air_and_windowed_by_its_labels():
@@ -83,7 +83,7 @@ def test_what_is_given_decides_what_follows():
     _, network, chosen = planned(case(), patch_size=[32, 32, 16], batch_size=5)
     assert (network.patch_size, network.training["batch_size"]) == ([32, 32, 16], 5)
     assert chosen["patch_size"].reason == "given"
-    unet(patch_size=network.patch_size, **network.network)
+    build(patch_size=network.patch_size, **network.network)
 
 
 def test_only_labels_of_one_piece_keep_their_largest_one():

@@ -12,7 +12,7 @@ from project import BUNDLES, SAMPLES, code_of
 import medseg
 from medseg import plan
 from medseg.bundle import open_config
-from medseg.networks import unet
+from medseg.networks import build
 
 TINY = {"max_epochs": 1, "patches_per_case": 1, "batch_size": 2, "device": "cpu"}
 
@@ -89,7 +89,7 @@ def test_odd_data_sets_get_a_model_that_trains(how, dims, tmp_path):
     plan(folder, tmp_path / "bundle", device="cpu", **given)
     numbers = metadata_of(tmp_path / "bundle")["medseg"]
     assert numbers["network"]["spatial_dims"] == dims
-    unet(patch_size=numbers["patch_size"], **numbers["network"])
+    build(patch_size=numbers["patch_size"], **numbers["network"])
     tiny = {**TINY, "_meta_::medseg::network::features": [2] * len(numbers["network"]["features"])}
     record = medseg.train(tmp_path / "bundle", folder, output_dir=str(tmp_path / "run"), **tiny)
     assert record["outcome"]["epochs"] == 1
