@@ -35,7 +35,7 @@ def plan_bundle(dataset: str | Path, output: str | Path, given: Mapping[str, Any
     chosen = Choices(given)
     output = Path(output).expanduser().absolute()
     check_output(output)
-    device = choose_device(chosen.take("device", "auto", "what is there")).type
+    device = _device(chosen.take("device", "auto", "what is there"))
     described = _described(dataset, chosen)
     found = read_data_set(dataset, described, allow_empty=bool(given.get("allow_empty")))
     data = fingerprint_of(
@@ -65,6 +65,11 @@ def _described(dataset: str | Path, chosen: Choices) -> Described:
         labels = {i: labels.get(i, f"label {i}") for ids in regions.values() for i in ids}
     labels = {i: name for i, name in labels.items() if i not in (0, ignored)}
     return replace(described, labels=labels, regions=regions, ignore_label=ignored)
+
+
+def _device(name: str) -> str:
+    """Return the kind of device to plan for; a GPU need not be here."""
+    return "cuda" if re.fullmatch(r"cuda(:\d+)?", name) else choose_device(name).type
 
 
 def _plain_name(name: str) -> str:
