@@ -156,6 +156,8 @@ def test_several_cases_of_a_patient_stay_together(tmp_path):
     assert {name.split("_")[0] for name in parts["training"]} & {
         name.split("_")[0] for name in parts["validation"]
     } == set()
+
+
 def test_a_gpu_that_is_not_here_can_be_planned_for(tmp_path):
     result = plan(images_and_labels(tmp_path / "set"), tmp_path / "bundle", device="cuda", budget_mib=4000)
     assert result["choices"]["features"]["value"][0] == 32
