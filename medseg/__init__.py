@@ -15,6 +15,7 @@ A study flows through the rooms from the top of this list to the bottom; a room'
     write        results: NIfTI, DICOM SEG, RTSTRUCT, probabilities
     metrics      Dice, HD95 and others on arrays
     evaluation   folders of label maps to means, intervals, subgroups; the same as MONAI metrics
+    cross_validation   all folds of a data set trained, judged out of fold, joined to one bundle
     report       the page that people look at
 
 Used by several: `errors` (every problem's code once), `files` (there whole or not at all), `geometry`,

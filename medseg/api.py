@@ -43,7 +43,9 @@ def plan(
     return plan_bundle(dataset, output_bundle, {**choices, **({} if dims is None else {"dims": dims})})
 
 
-def train(bundle: str | Path, data: str | Path, **overrides: Any) -> dict[str, Any]:
+def train(
+    bundle: str | Path, data: str | Path, *, folds: str | Sequence[int] | None = None, **overrides: Any
+) -> dict[str, Any]:
     """Train a bundle's model on a labelled data set.
 
     The same as ``python -m monai.bundle run training --config_file BUNDLE/configs/train.json
@@ -55,14 +57,22 @@ def train(bundle: str | Path, data: str | Path, **overrides: Any) -> dict[str, A
         The bundle's folder, or the name of one that ships with medseg, such as ``"hippocampus_mr_unet3d"``.
     data
         A data-set folder, see `medseg.cases.find_cases`.
+    folds
+        ``"all"``, or some of 0 to 4: train nnU-Net's folds into ``output_dir/fold_k`` one after the other, and
+        make ``output_dir`` the bundle of their ensemble.
     overrides
         Config values such as ``output_dir``, ``max_minutes``, ``max_epochs``, ``seed``.
 
     Returns
     -------
     dict
-        The run's record, as in ``OUTPUT_DIR/run.json``: best epoch, its metrics, minutes.
+        The run's record, as in ``OUTPUT_DIR/run.json``: best epoch, its metrics, minutes. Of folds, that in
+        ``OUTPUT_DIR/folds.json``.
     """
+    if folds is not None:
+        from medseg.cross_validation import train_folds
+
+        return train_folds(bundle, data, folds, overrides)
     from medseg.bundle import run_bundle
 
     return run_bundle(bundle, "training", dataset_dir=str(data), **overrides)

@@ -16,7 +16,18 @@ PACKAGE = ROOT / "medseg"
 ORDER = (
     *("errors", "lazy", "geometry", "files", "system_memory"),
     *("metrics", "read", "cases", "preprocess", "networks", "bundle", "infer", "write"),
-    *("report", "planning", "training", "prediction", "evaluation", "api", "__init__", "cli", "__main__"),
+    *(
+        "report",
+        "planning",
+        "training",
+        "prediction",
+        "evaluation",
+        "cross_validation",
+        "api",
+        "__init__",
+        "cli",
+        "__main__",
+    ),
 )
 # The public verbs, what mirrors MONAI's classes and functions, and commands, whose parameters are their options
 MANY_PARAMETERS = {

@@ -4,7 +4,7 @@ Labels have their names, SNOMED CT codes and colours from a bundle's metadata (`
 """
 
 from medseg.bundle.find import bundle_folder, shipped_bundles
-from medseg.bundle.metadata import Metadata, read_metadata
+from medseg.bundle.metadata import META, Metadata, read_metadata
 from medseg.bundle.open import Config, NotPlain, open_config
 from medseg.bundle.overrides import is_expression
 from medseg.bundle.run import begin, config_in_use, config_sha256, given, root, run_bundle
@@ -13,14 +13,17 @@ from medseg.bundle.weights import (
     check_weights,
     load_model,
     load_weights,
+    own_weights,
     read_state,
     training_images,
+    weight_files,
     weights_of,
     with_training_images,
 )
 
 __all__ = [
     "ANATOMICAL_STRUCTURE",
+    "META",
     "Config",
     "Metadata",
     "NotPlain",
@@ -36,6 +39,7 @@ __all__ = [
     "load_model",
     "load_weights",
     "open_config",
+    "own_weights",
     "read_metadata",
     "read_state",
     "root",
@@ -43,6 +47,7 @@ __all__ = [
     "segments_of",
     "shipped_bundles",
     "training_images",
+    "weight_files",
     "weights_of",
     "with_training_images",
 ]

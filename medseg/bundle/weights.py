@@ -37,7 +37,8 @@ def check_weights(path: str | Path) -> Path:
 def weights_of(place: str | Path) -> list[Path]:
     """Return the files of weights that a file, a bundle (folder or name) or a training run's folder stands for.
 
-    Of a folder these are ``models/model.pt``, else the ensemble ``models/fold_*.pt``, else ``models/best.pt``.
+    Of a folder these are ``models/model.pt``, else the ensemble ``models/fold_*.pt``, else ``models/best.pt``,
+    else the best weights of the runs in ``fold_*/``.
 
     Raises
     ------
@@ -51,6 +52,7 @@ def weights_of(place: str | Path) -> list[Path]:
     if folder is not None:
         models = folder / "models"
         choices = [[models / "model.pt"], sorted(models.glob("fold_*.pt")), [models / "best.pt"]]
+        choices.append(sorted(folder.glob("fold_*/models/best.pt")))
         found = next((paths for paths in choices if paths and all(path.is_file() for path in paths)), None)
         if found:
             return found
@@ -59,6 +61,25 @@ def weights_of(place: str | Path) -> list[Path]:
         f"{place} is no file of weights, and no folder of a bundle or run that has some in models/; train it, or "
         f"give a bundle that ships with weights: {', '.join(n for n in shipped if _has_weights(shipped[n]))}",
     )
+
+
+def weight_files(weights: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return the files that one or several weights are in; a folder stands for those in it, see `weights_of`.
+
+    Raises
+    ------
+    InputError
+        `WEIGHTS_MISSING`: a folder without weights; a file need not be there.
+    """
+    given = [weights] if isinstance(weights, (str, Path)) else list(weights)
+    return [file for each in given for file in (weights_of(each) if Path(each).is_dir() else [Path(each)])]
+
+
+def own_weights(bundle: str | Path) -> str | list[str]:
+    """Return the path of a bundle's own weights, or of each fold's where it is an ensemble, there or not."""
+    models = Path(bundle) / "models"
+    folds = [] if (models / "model.pt").is_file() else sorted(models.glob("fold_*.pt"))
+    return [*map(str, folds)] or f"{bundle}/models/model.pt"
 
 
 def _has_weights(bundle: Path) -> bool:
@@ -114,7 +135,7 @@ def training_images(weights: str | Path | Sequence[str | Path]) -> TrainingImage
     InputError
         `WEIGHTS_MISSING`, `FILE_UNREADABLE`.
     """
-    paths = [weights] if isinstance(weights, (str, Path)) else list(weights)
+    paths = weight_files(weights)
     joined = None
     for n, path in enumerate(paths):
         held = getattr(read_state(check_weights(path)), "_metadata", {})
@@ -159,7 +180,7 @@ def load_model(
     """
     from medseg.networks import Ensemble, spatial_dims_of
 
-    paths = [weights] if isinstance(weights, (str, Path)) else list(weights)
+    paths = weight_files(weights)
     dims = spatial_dims_of(network)
     if not paths:
         raise InputError("CONFIG_BAD_VALUE", "weights is empty: give at least one file")

@@ -64,13 +64,20 @@ def plan(
 
 
 @app.command()
-def train(bundle: options.BundleDir, data: options.Data, overrides: options.Overrides = None) -> None:
+def train(
+    bundle: options.BundleDir,
+    data: options.Data,
+    overrides: options.Overrides = None,
+    folds: options.Folds = None,
+) -> None:
     """Train a bundle: medseg train BUNDLE --data DATASET max_minutes=15 output_dir=runs/a."""
     from medseg import api
 
     try:
         with training_log():
-            api.train(bundle, data, **parse_overrides(overrides or []))
+            given = parse_overrides(overrides or [])
+            chosen = {} if folds is None else parse_overrides([f"folds={folds}"])
+            api.train(bundle, data, **{**given, **chosen})
     except KeyboardInterrupt as stop:
         raise typer.Exit(stopped(stop)) from None
 

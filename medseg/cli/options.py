@@ -31,6 +31,10 @@ Choices = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Choices in place of the rules'.")
 ]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="Config values to change.")]
+Folds = Annotated[
+    str | None,
+    typer.Option(help="all, or some of 0 to 4 as 0,1: train nnU-Net's folds one after the other, and join them."),
+]
 Data = Annotated[Path, typer.Option(help="Labelled data set: MSD folder, or images/ and labels/.")]
 
 # predict
@@ -38,7 +42,9 @@ Input = Annotated[Path, typer.Argument(help="A NIfTI file, a DICOM folder, or a 
 OutputDir = Annotated[Path, typer.Argument(help="Folder for the results and manifest.jsonl; not the input's.")]
 Weights = Annotated[
     list[Path] | None,
-    typer.Option(help="A checkpoint, instead of the bundle's models/model.pt; repeat for an ensemble."),
+    typer.Option(
+        help="A checkpoint, or a folder of a run or bundle, instead of the bundle's own; repeat for an ensemble."
+    ),
 ]
 Mirror = Annotated[
     list[int] | None, typer.Option(help="Also run mirrored along this axis, 0 to 2; repeat for several.")

@@ -57,7 +57,7 @@ class SegmentationMetric(CumulativeIterationMetric):
         labels: Mapping[int | str, str] | Sequence[int],
         *,
         metrics: Sequence[str] = VALIDATED,
-        largest_component: Sequence[int] = (),
+        largest_component: Sequence[int | Sequence[int]] = (),
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class SegmentationMetricHandler(IgniteMetricHandler):
         labels: Mapping[int | str, str] | Sequence[int],
         *,
         metrics: Sequence[str] = VALIDATED,
-        largest_component: Sequence[int] = (),
+        largest_component: Sequence[int | Sequence[int]] = (),
         output_transform: Callable[[Any], Any] | None = None,
         save_details: bool = True,
         **settings: Any,

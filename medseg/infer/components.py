@@ -73,7 +73,7 @@ def find_components(label_map: np.ndarray) -> Components:
 
 
 def keep_largest_component(
-    label_map: np.ndarray, labels: Sequence[int], found: Components | None = None
+    label_map: np.ndarray, labels: Sequence[int | Sequence[int]], found: Components | None = None
 ) -> np.ndarray:
     """Return `label_map` (I, J, K) with only the largest 26-connected component of each of `labels`.
 
@@ -81,12 +81,20 @@ def keep_largest_component(
 
     Parameters
     ----------
+    labels
+        Ids, or lists of ids that are taken as one structure; those come first.
     found
         The components of this very map, if they are known already.
     """
+    alone = {entry for entry in labels if isinstance(entry, (int, np.integer))}
+    for group in (entry for entry in labels if not isinstance(entry, (int, np.integer))):
+        together = np.isin(label_map, list(group)).astype(np.uint8)
+        small = (together == 1) & (keep_largest_component(together, [1]) == 0)
+        if small.any():
+            label_map, found = np.where(small, label_map.dtype.type(0), label_map), None
     found = found or find_components(label_map)
     dropped = np.zeros(len(found.sizes), bool)
-    for label in {*labels} - {0}:
+    for label in alone - {0}:
         whole = np.flatnonzero(found.labels == label)
         if len(whole) > 1:
             largest = whole[found.sizes[whole] == found.sizes[whole].max()]

@@ -15,7 +15,7 @@ from medseg.preprocess import IMAGE, PRED
 COMPONENTS = "pred_components"
 
 
-def to_native_labels(*, largest_component: Sequence[int] = ()) -> Compose:
+def to_native_labels(*, largest_component: Sequence[int | Sequence[int]] = ()) -> Compose:
     """Return the transforms from scores (classes, I, J, K) under ``pred`` to a label map (1, I, J, K).
 
     The scores are interpolated at the native voxels, linearly, and only then is each voxel given its best class:
@@ -24,7 +24,7 @@ def to_native_labels(*, largest_component: Sequence[int] = ()) -> Compose:
     Parameters
     ----------
     largest_component
-        Labels of which only the largest connected component is kept.
+        Labels of which only the largest connected component is kept; a list among them is taken as one structure.
     """
     steps: list[Transform] = [ToNativeLabelsd(PRED)]
     if largest_component:
@@ -54,7 +54,7 @@ class LargestComponentd(MapTransform):
     Where `COMPONENTS` holds those of this very label map they are taken, and left out of what is returned.
     """
 
-    def __init__(self, keys: Any, labels: Sequence[int]) -> None:
+    def __init__(self, keys: Any, labels: Sequence[int | Sequence[int]]) -> None:
         super().__init__(keys)
         self.labels = tuple(labels)
 

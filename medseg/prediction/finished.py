@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medseg.bundle import Config, NotPlain, open_config
+from medseg.bundle import Config, NotPlain, open_config, own_weights, weight_files
 from medseg.cases import Case, check_case_ids, find_cases
 from medseg.files import sha256_of, sweep
 from medseg.prediction.claims import sweep_marks
@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 KNOWN_STEPS = {"initialize": ["$medseg.bundle.begin()"], "inference": ["$@records"]}
 FIND_CASES = {"_target_": "medseg.cases.find_cases", "path": "@dataset_dir"}
 MIRROR_AXES = "$@_meta_::medseg::inference.get('mirror_axes', [])"
-WEIGHTS, DEFAULT_WEIGHTS = "$@bundle_root + '/models/model.pt'", "{}/models/model.pt"
+# Of our bundles, and of those of before
+OWN_WEIGHTS = ("$medseg.bundle.own_weights(@bundle_root)", "$@bundle_root + '/models/model.pt'")
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ def _asked(config: Config) -> _Asked:
         raise NotPlain("records")
     parts = {key: _arguments(config, f"records::{key}") for key in ("selection", "formats", "resources")}
     resources = Resources(**parts["resources"])
-    weights = DEFAULT_WEIGHTS.format(config.root) if values["weights"] == WEIGHTS else config.plain("weights")
-    paths = [weights] if isinstance(weights, str) else weights
+    weights = own_weights(config.root) if values["weights"] in OWN_WEIGHTS else config.plain("weights")
+    paths = weight_files(weights)
     if resources.device not in ("auto", "cpu") or not all(Path(path).is_file() for path in paths):
         raise NotPlain("device, weights")  # which the run refuses if they are not there
     mirror_axes, settings = _mirror_axes(config), config.plain("settings")

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from medseg.bundle import open_config
+from medseg.bundle import open_config, own_weights, weight_files
 from medseg.errors import InputError, unwrapped
 from medseg.prediction.case import Pipeline, infer, postprocess, preprocess
 from medseg.read import (
@@ -81,8 +81,7 @@ def open_model(bundle: str | Path, **overrides: Any) -> Model:
         `BUNDLE_MISSING`, `CONFIG_UNKNOWN_KEY`, `CONFIG_BAD_VALUE`, `WEIGHTS_MISSING`, `WEIGHTS_MISMATCH`.
     """
     config = open_config(bundle, "inference", overrides)
-    given = overrides.get("weights", config.root / "models" / "model.pt")
-    weights = [Path(path) for path in ([given] if isinstance(given, (str, Path)) else given)]
+    weights = weight_files(overrides.get("weights", own_weights(config.root)))
     stamps = tuple(
         (str(path), path.stat().st_mtime_ns, path.stat().st_size)
         for path in (config.file, config.file.with_name("metadata.json"), *weights)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medseg.bundle import Metadata, bundle_folder, check_weights, read_metadata
+from medseg.bundle import Metadata, bundle_folder, check_weights, own_weights, read_metadata, weight_files
 from medseg.files import sha256_of
 
 
@@ -71,11 +71,14 @@ def origin_of(
     InputError
         `BUNDLE_MISSING`, `WEIGHTS_MISSING`.
     """
-    paths = [Path(path) for path in ([weights] if isinstance(weights, (str, Path)) else weights)]
+    paths = weight_files(weights)
     hashes = tuple(sha256_of(check_weights(path)) for path in paths)
     folder = bundle_folder(bundle)
-    own = folder / "models" / "model.pt"
-    is_own = len(paths) == 1 and own.is_file() and (own.samefile(paths[0]) or hashes[0] == sha256_of(own))
+    own = weight_files(own_weights(folder))
+    is_own = len(paths) == len(own) and all(
+        path.is_file() and (path.samefile(given) or digest == sha256_of(path))
+        for path, given, digest in zip(own, paths, hashes, strict=True)
+    )
     return Origin(
         metadata=read_metadata(folder),
         metadata_sha256=sha256_of(folder / "configs" / "metadata.json"),

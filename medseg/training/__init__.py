@@ -11,6 +11,7 @@ from medseg.training.log import TrainingLog
 from medseg.training.losses import segmentation_loss
 from medseg.training.optimizers import GradientClipping, make_optimizer
 from medseg.training.outputs import check_output
+from medseg.training.result import copy_configs, write_readme
 from medseg.training.run import train
 from medseg.training.run_record import open_run
 from medseg.training.schedule import Schedule
@@ -33,6 +34,7 @@ __all__ = [
     "WeightAverage",
     "augmentation",
     "check_output",
+    "copy_configs",
     "describe_images",
     "ignore_interrupts",
     "make_optimizer",
@@ -41,4 +43,5 @@ __all__ = [
     "setting",
     "start_network",
     "train",
+    "write_readme",
 ]

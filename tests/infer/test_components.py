@@ -124,3 +124,15 @@ def test_many_steps_count_each_component_once(monkeypatch):
     assert found.counts() == {1: 1, 2: 3}
     assert sorted(found.sizes.tolist()) == [0, 1, 1, 1, 6]  # background's is not counted
     assert keep_largest_component(labels, [1, 2]).sum() == 6 + 2
+
+
+def test_ids_in_a_list_are_one_structure():
+    label_map = np.zeros((10, 3, 3), np.uint8)
+    label_map[0:2], label_map[2:3], label_map[5:7] = 1, 2, 2
+    kept = keep_largest_component(label_map, [[1, 2]])
+    assert kept[5:7].max() == 0
+    np.testing.assert_array_equal(kept[:3], label_map[:3])
+    assert kept.dtype == label_map.dtype
+    alone = keep_largest_component(label_map, [2])
+    assert alone[2:3].max() == 0
+    np.testing.assert_array_equal(keep_largest_component(label_map, [2, [1, 2]]), kept)
