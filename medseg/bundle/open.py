@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medseg.bundle.check import check_config
 from medseg.bundle.find import bundle_folder
 from medseg.bundle.metadata import META, Metadata, read_metadata
 from medseg.bundle.overrides import apply_overrides, follow, is_expression
@@ -20,6 +22,8 @@ from medseg.files import sha256_of
 if TYPE_CHECKING:
     from monai.bundle import ConfigParser
 
+# How a config reads a number of the metadata: its place, or its section and the key there that may be left out
+NUMBER_READ = re.compile(r"(?:\$[\w.]+\()?@_meta_::([\w:]+)(?:, '(\w+)'\))?")
 CONFIG_OF = {"training": "train", "inference": "inference", "evaluating": "evaluate"}
 # Of ``inference.json`` what says of which cases, where to and how fast; all else may change the labels
 PER_RUN = {
@@ -75,8 +79,9 @@ class Config:
         written = json.loads(self.file.read_text(encoding="utf-8"))
         metadata: dict[str, Any] = deepcopy(dict(self.values[META]))
         for key, reference in written.items():
-            if isinstance(reference, str) and reference.startswith(f"@{META}::") and key in self.values:
-                value, (*sections, last) = self.values[key], reference.split("::")[1:]
+            read = NUMBER_READ.fullmatch(reference) if isinstance(reference, str) else None
+            if read and key in self.values:
+                value, (*sections, last) = self.values[key], "::".join(filter(None, read.groups())).split("::")
                 place: Any = metadata
                 for section in sections:
                     place = place.setdefault(section, {})
@@ -121,7 +126,7 @@ def open_config(bundle: str | Path, job: str, overrides: Mapping[str, Any] | Non
     ------
     InputError
         `BUNDLE_MISSING`; `CONFIG_UNKNOWN_KEY`, `CONFIG_BAD_VALUE`: an override that the config cannot take;
-        `CONFIG_BAD_VALUE` as `check_labels`.
+        `CONFIG_BAD_VALUE`, `CONFIG_UNKNOWN_KEY` as `check_config` and `check_labels`.
     """
     file = bundle_folder(bundle).resolve() / "configs" / f"{CONFIG_OF[job]}.json"
     if not file.is_file():
@@ -145,5 +150,6 @@ def open_files(files: Sequence[Path], overrides: Mapping[str, Any]) -> Config:
             raise InputError("BUNDLE_MISSING", f"{file} is no config that can be read ({error})") from error
     values[META] = read_metadata(files[0].parent.parent).values
     config = Config(files[0], apply_overrides(values, overrides, files[0].name))
+    check_config(config.values, config.file)
     check_labels(config.metadata)
     return config

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+from medseg.bundle.known_keys import SECTIONS, TOP
 from medseg.bundle.metadata import META
 from medseg.errors import InputError
 
@@ -51,6 +52,9 @@ def apply_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any], nam
         parts = list(_parts(key))
         for depth, part in enumerate(parts):
             names = list(place) if isinstance(place, dict) else list(map(str, range(_length(place))))
+            if part not in names and is_known_number(parts[: depth + 1]):
+                place[part] = {} if depth < len(parts) - 1 else None  # has a default, and is not written there
+                names.append(part)
             if part not in names:
                 raise _unknown_key(key, part, names, name)
             index = part if isinstance(place, dict) else int(part)
@@ -61,6 +65,16 @@ def apply_overrides(values: Mapping[str, Any], overrides: Mapping[str, Any], nam
             raise InputError("CONFIG_BAD_VALUE", f"--{key} {value!r}: a number such as {before} is needed")
         place[index] = value
     return changed
+
+
+def is_known_number(parts: Sequence[str]) -> bool:
+    """Say whether the parts of an id lead to a key below ``medseg`` that a bundle's metadata may have."""
+    if tuple(parts[:2]) != (META, "medseg"):
+        return False
+    section, *keys = [*parts[2:], ""][:2] if len(parts) < 4 else parts[2:]
+    if keys in ([], [""]):
+        return section in TOP or section in SECTIONS
+    return len(keys) == 1 and keys[0] in SECTIONS.get(section, {})
 
 
 def follow(values: Mapping[str, Any], value: Any) -> Any:

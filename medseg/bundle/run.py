@@ -15,7 +15,7 @@ from medseg.bundle.monai_command_line import monai_command_line
 from medseg.bundle.open import Config, open_config, open_files
 from medseg.errors import exit_cleanly, unwrapped
 
-PATHS = {"cases", "dataset_dir", "output_dir", "weights"}
+PATHS = {"cases", "dataset_dir", "output_dir", "weights", "init_from", "patients", "split_file"}
 # Python's search path when a config began: MONAI puts a bundle's folder there when it runs, and leaves it there
 _path_before: list[str] = []
 # The overrides of the job that `run_bundle` runs; nested jobs, as evaluating runs inference, each have their own

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from medseg.cli import options, tables
+from medseg.cli import options, tables, training_keys
 from medseg.cli.arguments import parse_overrides, parse_tolerances
 from medseg.cli.logs import case_log, training_log
 from medseg.errors import CasesFailed, InputError, some, stopped
@@ -63,7 +63,7 @@ def plan(
     out.print(f"next: medseg train {output_bundle} --data {dataset} output_dir=runs/{name}")
 
 
-@app.command()
+@app.command(epilog=training_keys.listed())
 def train(
     bundle: options.BundleDir,
     data: options.Data,
