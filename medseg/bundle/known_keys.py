@@ -33,7 +33,7 @@ TOP: dict[str, Rule] = {
     "segments": OBJECT,
 }
 SECTIONS: dict[str, dict[str, Rule]] = {
-    "split": {"seed": integer(0), "validation": FRACTION, "test": FRACTION},
+    "split": {"seed": integer(0), "validation": FRACTION, "test": FRACTION, "by_patient": BOOLEAN},
     "preprocessing": {
         "intensity": either(OBJECT, list_of(OBJECT)),
         "orientation": TEXT,

@@ -6,7 +6,6 @@ from typing import Any
 
 from medseg.errors import InputError
 
-
 JSON_WORDS = {"null": "None", "true": "True", "false": "False"}  # as the configs have them
 
 
