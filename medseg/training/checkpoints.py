@@ -119,7 +119,8 @@ class Checkpoints:
         torch.manual_seed(derived_seed(self.sampler.dataset.seed, engine.state.iteration))  # for dropout
 
     def _step_done(self, engine: Engine) -> None:
-        if self.stop:
+        batches = engine.state.iteration % engine.state.epoch_length
+        if self.stop and batches % getattr(engine, "accumulation_steps", 1) == 0:  # no gradient is half-gathered
             engine.terminate()
 
     def _end_validation(self, evaluator: Engine) -> None:
