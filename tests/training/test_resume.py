@@ -163,3 +163,16 @@ def test_ctrl_c_is_one_line_and_the_same_line_goes_on(data, tmp_path, program):
     assert str(tmp_path / "run/models/last.pt") in said
     steps = torch.load(tmp_path / "run/models/last.pt", weights_only=True)["iteration"]
     assert f"after step {steps}," in said
+
+
+def test_a_stop_waits_for_the_step_that_gradients_are_gathered_for(data, tmp_path):
+    given = {**RUN, "max_epochs": 2, "batch_size": 1, "accumulation_steps": 3}
+    train(BUNDLE, data, output_dir=str(tmp_path / "a"), **given)
+    with pytest.MonkeyPatch.context() as patch:
+        at_step(patch, 1, interrupted)
+        with pytest.raises(Stopped):
+            train(BUNDLE, data, output_dir=str(tmp_path / "b"), **given)
+    assert torch.load(tmp_path / "b/models/last.pt", weights_only=True)["iteration"] == 3
+    train(BUNDLE, data, output_dir=str(tmp_path / "b"), **given)
+    states = [torch.load(tmp_path / run / "models/best.pt", weights_only=True) for run in "ab"]
+    assert_same(*states)
