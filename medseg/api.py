@@ -98,8 +98,10 @@ def predict(
     bundle
         The bundle's folder, or the name of one that ships with medseg, such as ``"hippocampus_mr_unet3d"``.
     data
-        A file or folder, see `medseg.cases.find_cases`, or a list of cases ``{"id": ..., "image": ...}``. Without
-        `output`: a path to one volume, a `Volume`, an array (I, J, K), or a list of those.
+        A file or folder, see `medseg.cases.find_cases`, or a list of cases ``{"id": ..., "image": ...}``, where
+        ``image`` may be a list of paths, one a channel. Without `output`: a path to one volume, a `Volume`, an
+        array (I, J, K), or a list of those. For a model of several channels: a 4D NIfTI, an array (channels, I, J,
+        K), a list of paths, volumes or arrays, one a channel, or a list of such lists or arrays.
     output
         Folder for ``<case id>.nii.gz`` (``.seg.dcm``, ``.rtstruct.dcm``) and ``manifest.jsonl``. Cases already
         done there are skipped.
@@ -139,7 +141,7 @@ def predict(
         from medseg.prediction import open_model
 
         model = open_model(bundle, **overrides)
-        if isinstance(data, (list, tuple)):
+        if isinstance(data, (list, tuple)) and not (model.channels > 1 and _are_channels(data)):
             return [model(one, affine) for one in data]
         return model(data, affine)
 
@@ -158,6 +160,12 @@ def predict(
     if finished is not None:
         return [record.as_json() for record in finished]
     return run_bundle(bundle, "inference", **overrides)
+
+
+def _are_channels(data: Sequence[Any]) -> bool:
+    """Say whether a list is one input's channels, for a model of several, and not a list of such inputs."""
+    several = (isinstance(one, (list, tuple)) or getattr(one, "ndim", 3) == 4 for one in data)
+    return not any(several) and not any(getattr(one, "further", ()) for one in data)
 
 
 def _cases(data: Any) -> list[Any]:
@@ -257,7 +265,7 @@ def inspect(path: str | Path, *, voxels: bool = False, descriptions: bool = Fals
     -------
     list of dict
         ``case`` (its id, as `predict` would call it; empty where a file is passed over), ``source``, ``files``,
-        ``modality``, ``series_uid``, ``shape``, ``spacing_mm``, ``orientation``,
+        ``modality``, ``series_uid``, ``shape``, ``channels``, ``spacing_mm``, ``orientation``,
         ``verdict`` (``ok``, ``refused``, ``skipped``), ``codes``, ``message``, ``remedy``.
     """
     from medseg.cases import inspect_path

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from nibabel.orientations import aff2axcodes
 
+GRID_TOLERANCE_MM = 1e-3  # how far the corners of two volumes on one grid may lie apart
+
 
 def spacing_mm_of(affine: np.ndarray) -> tuple[float, ...]:
     """Return the distance of neighbouring voxels along each axis in mm; of a plane (3×3) too."""

@@ -60,7 +60,7 @@ def test_links_lead_somewhere(page):
 def test_every_code_is_listed_and_every_listed_code_exists():
     sources = [path for path in (ROOT / "medseg").rglob("*.py") if path.name != "codes.py"]
     kinds = (
-        "BUNDLE|CASES?|CONFIG|DICOM|DOWNLOAD|FILE|FORMAT|GEOMETRY|GROUPS|IMAGE|LABEL|MEMORY|OUTPUT|PROBABILITIES|READER|"
+        "BUNDLE|CASES?|CHANNELS|CONFIG|DICOM|DOWNLOAD|FILE|FORMAT|GEOMETRY|GROUPS|IMAGE|LABEL|MEMORY|OUTPUT|PROBABILITIES|READER|"
         "INPUT|NETWORK|RUN|WEIGHTS"
     )
     used = set(re.findall(rf'"((?:{kinds})_[A-Z0-9_]+)"', "".join(path.read_text() for path in sources)))

@@ -27,13 +27,13 @@ REQUIRED, BY_LABEL = "required", "by label id, from `PALETTE`"
 
 READERS = {  # section: what it is passed to, and the arguments that come from elsewhere
     "split": (split_cases, {"cases", "patients"}),
-    "preprocessing": (preprocessing, {"patch_size", "labelled"}),
+    "preprocessing": (preprocessing, {"patch_size", "labelled", "channels"}),
     "augmentation": (augmentation, {"patch_size", "coarse_axis"}),
     "network": (unet, {"patch_size"}),
     "network of dynunet": (dynunet, {"patch_size"}),
     "inference": (window_inferer, {"patch_size", "precision"}),
-    "postprocessing": (to_native_labels, {"_"}),
-    "segments::<label>": (Segment, {"label", "name"}),
+    "postprocessing": (to_native_labels, {"regions"}),
+    "segments::<label>": (Segment, {"label", "name", "region"}),
 }
 MR, CT = "preprocessing::intensity of MR", "preprocessing::intensity of CT"
 

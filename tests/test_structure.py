@@ -36,6 +36,7 @@ MANY_PARAMETERS = {
     "unet",
     "dynunet",
     "augmentation",
+    "preprocessing",
     "SlidingWindowInferer.__init__",
     "predict",
 }

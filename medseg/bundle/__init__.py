@@ -4,11 +4,11 @@ Labels have their names, SNOMED CT codes and colours from a bundle's metadata (`
 """
 
 from medseg.bundle.find import bundle_folder, shipped_bundles
-from medseg.bundle.metadata import META, Metadata, read_metadata
+from medseg.bundle.metadata import META, Metadata, ignore_label_of, read_metadata, regions_of
 from medseg.bundle.open import Config, NotPlain, open_config
 from medseg.bundle.overrides import is_expression
 from medseg.bundle.run import begin, config_in_use, config_sha256, given, root, run_bundle
-from medseg.bundle.segments import ANATOMICAL_STRUCTURE, Segment, label_colours, segments_of
+from medseg.bundle.segments import ANATOMICAL_STRUCTURE, Segment, label_colours, reference_ids, segments_of
 from medseg.bundle.weights import (
     check_weights,
     load_model,
@@ -34,6 +34,7 @@ __all__ = [
     "config_in_use",
     "config_sha256",
     "given",
+    "ignore_label_of",
     "is_expression",
     "label_colours",
     "load_model",
@@ -42,6 +43,8 @@ __all__ = [
     "own_weights",
     "read_metadata",
     "read_state",
+    "reference_ids",
+    "regions_of",
     "root",
     "run_bundle",
     "segments_of",

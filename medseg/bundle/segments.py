@@ -37,6 +37,8 @@ class Segment:
         What it is, as codes: (value, scheme, meaning).
     colour_rgb
         0 to 255 each.
+    region
+        Of an overlapping region, the ids of its voxels, `label` among them; empty for a label.
     """
 
     label: int
@@ -46,6 +48,12 @@ class Segment:
     type: Code = TISSUE
     type_modifier: Code | None = None
     anatomic_region: Code | None = None
+    region: tuple[int, ...] = ()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids of its voxels in a label map."""
+        return self.region or (self.label,)
 
 
 def segments_of(metadata: Metadata) -> list[Segment]:
@@ -71,6 +79,7 @@ def segments_of(metadata: Metadata) -> list[Segment]:
             label,
             name[:NAME_LENGTH],
             **{"colour_rgb": PALETTE[(label - 1) % len(PALETTE)], **_checked(name, entries.get(name, {}))},
+            region=tuple(metadata.regions.get(name, ())),
         )
         for label, name in sorted(names.items())
     ]
@@ -84,9 +93,13 @@ def check_labels(metadata: Metadata) -> None:
     Raises
     ------
     InputError
-        `CONFIG_BAD_VALUE`: as `segments_of`, or ids in ``channel_def`` that are not the network's channels.
+        `CONFIG_BAD_VALUE`: as `segments_of`, or ids in ``channel_def`` that are not the network's channels; of
+        regions, other names in ``channel_def``, or in another order.
     """
     segments = segments_of(metadata)
+    if metadata.regions:
+        _check_regions(metadata)
+        return
     ids, channels = [0, *(segment.label for segment in segments)], metadata.network_labels
     if channels is not None and ids != list(range(channels)):
         raise InputError(
@@ -94,6 +107,17 @@ def check_labels(metadata: Metadata) -> None:
             f"metadata.json: channel_def names the labels {ids}, background as 0, and medseg, network, labels is "
             f"{channels}, which is 0 to {channels - 1}; make them agree, num_channels too, and train anew if the "
             "network changes",
+        )
+
+
+def _check_regions(metadata: Metadata) -> None:
+    names, channels = list(metadata.regions), metadata.network_labels
+    if metadata.channel_names != names or channels not in (None, len(names)):
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            f"metadata.json: medseg, regions names {names}, channel_def {metadata.channel_names}, and medseg, "
+            f"network, labels is {channels}; a network of regions has one channel a region, in this order, from 0 "
+            "on, and none for the background",
         )
 
 
@@ -138,6 +162,11 @@ def _checked(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
                 f"under {', '.join(sorted(known - {'colour_rgb'}))}, colour_rgb three numbers from 0 to 255",
             )
     return {key: tuple(value) for key, value in entry.items()}
+
+
+def reference_ids(metadata: Mapping[str, Any]) -> list[int]:
+    """Return the ids that reference label maps may hold, from the content of a bundle's metadata."""
+    return Metadata(metadata).reference_ids
 
 
 def label_colours(metadata: Mapping[str, Any]) -> dict[int, tuple[int, int, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,9 +169,14 @@ def read_state(path: Path) -> Any:
 
 
 def load_model(
-    network: torch.nn.Module, weights: str | Path | Sequence[str | Path], mirror_axes: Sequence[int] = ()
+    network: torch.nn.Module,
+    weights: str | Path | Sequence[str | Path],
+    mirror_axes: Sequence[int] = (),
+    regions: Mapping[str, Sequence[int]] | None = None,
 ) -> torch.nn.Module:
     """Return `network` with its weights, or an `Ensemble` where there are several or the image is also mirrored.
+
+    Where there are `regions`, its channels are sigmoids, not a softmax.
 
     Raises
     ------
@@ -191,4 +196,4 @@ def load_model(
         )
     if len(paths) == 1 and not mirror_axes:
         return load_weights(network, paths[0])
-    return Ensemble([load_weights(deepcopy(network), path) for path in paths], mirror_axes).eval()
+    return Ensemble([load_weights(deepcopy(network), path) for path in paths], mirror_axes, bool(regions)).eval()

@@ -18,6 +18,14 @@ from medseg.cases.label_maps import (
 from medseg.cases.listed import Case, case_id, images_of, lists_cases
 from medseg.cases.patients import patient_of, patients_of
 from medseg.cases.public_data import fetch
+from medseg.cases.regions import (
+    Regions,
+    painted,
+    painted_ids,
+    painted_masks,
+    region_channels,
+    region_mask,
+)
 from medseg.cases.splits import FOLDS, choose_cases, fold_split, load_or_make_split, read_split, split_cases
 from medseg.cases.tables import bad_table, read_table
 
@@ -26,6 +34,7 @@ __all__ = [
     "LAYOUTS",
     "Case",
     "Described",
+    "Regions",
     "as_labels",
     "bad_table",
     "case_id",
@@ -47,11 +56,16 @@ __all__ = [
     "lists_cases",
     "load_or_make_split",
     "on_same_grid",
+    "painted",
+    "painted_ids",
+    "painted_masks",
     "patient_of",
     "patients_of",
     "reaches_outside",
     "read_split",
     "read_table",
+    "region_channels",
+    "region_mask",
     "split_cases",
     "to_grid",
 ]

@@ -11,19 +11,27 @@ from medseg.errors import InputError
 from medseg.read import read_volume
 
 
-def check_cases(cases: Sequence[Case], label_ids: Sequence[int], *, threads: int = 4) -> None:
+def check_cases(cases: Sequence[Case], label_ids: Sequence[int], *, channels: int = 1, threads: int = 4) -> None:
     """Read every case once and refuse the set where one cannot be trained on.
+
+    Parameters
+    ----------
+    label_ids
+        What labels may hold.
+    channels
+        How many each image must have.
 
     Raises
     ------
     InputError
-        The first case's problem: an unreadable file, `GEOMETRY_LABEL_GRID`, `LABEL_UNKNOWN_ID` or
-        `LABEL_NOT_INTEGER`; the message says how many more cases have one.
+        The first case's problem: an unreadable file, `CHANNELS_MISMATCH`, `GEOMETRY_CHANNEL_GRID`,
+        `GEOMETRY_LABEL_GRID`, `LABEL_UNKNOWN_ID` or `LABEL_NOT_INTEGER`; the message says how many more
+        cases have one.
     """
 
     def problem(case: Case) -> InputError | None:
         try:
-            _check_case(case, set(label_ids))
+            _check_case(case, set(label_ids), channels)
         except InputError as error:
             return error
         return None
@@ -35,7 +43,7 @@ def check_cases(cases: Sequence[Case], label_ids: Sequence[int], *, threads: int
         raise InputError(problems[0].code, f"{problems[0].args[0]}{more}")
 
 
-def _check_case(case: Case, label_ids: set[int]) -> None:
-    image, label = read_volume(case["image"]), read_volume(case["label"])
+def _check_case(case: Case, label_ids: set[int], channels: int) -> None:
+    image, label = read_volume(case["image"], channels=channels), read_volume(case["label"])
     check_same_grid(case["id"], image, label)
     check_ids(ids_in(as_labels(label, case["label"])), label_ids, case["label"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from os.path import commonpath
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from medseg.cases.ids import check_case_ids, folded
 from medseg.cases.listed import Case, images_of, lists_cases
 from medseg.errors import InputError, remedy
 from medseg.geometry import axis_codes, spacing_mm_of
-from medseg.read import Finding, is_readable, scan, walk
+from medseg.read import Finding, check_channel_grid, is_readable, scan, walk
 
 
 def inspect_path(path: str | Path, *, voxels: bool = False, descriptions: bool = False) -> list[dict[str, Any]]:
@@ -27,11 +28,9 @@ def inspect_path(path: str | Path, *, voxels: bool = False, descriptions: bool =
     path = Path(path).expanduser()
     cases = list_cases(path)
     if path.is_file():
-        found = [(case["id"], finding) for case in cases for finding in scan(case["image"])]
+        found = [(case["id"], finding) for case in cases for finding in scan(case["image"], channels=None)]
     else:
-        found = [
-            (case["id"], finding) for case in cases for image in images_of(case) for finding in _scanned(image)
-        ]
+        found = [(case["id"], finding) for case in cases for finding in _scanned(case)]
     rows = [_row(name, _with_voxels(finding) if voxels else finding) for name, finding in found]
     if descriptions:
         for row, (_, finding) in zip(rows, found, strict=True):
@@ -43,11 +42,25 @@ def inspect_path(path: str | Path, *, voxels: bool = False, descriptions: bool =
     return rows
 
 
-def _scanned(path: str) -> list[Finding]:
-    """Return what is at a case's path; a case that cannot be read at all is a refusal, which ends no other."""
-    image = Path(path)
+def _scanned(case: Case) -> list[Finding]:
+    """Return what a case's paths hold, channel by channel, see `_scanned_one`."""
+    first, *further = [_scanned_one(Path(path)) for path in images_of(case)]
+    return [*first, *(_on_grid_of(first[0], found) for several in further for found in several)]
+
+
+def _on_grid_of(first: Finding, found: Finding) -> Finding:
+    """Return what was found of a channel, refused where its grid is not that of the first one."""
     try:
-        found = scan(image)
+        check_channel_grid(first, found)
+    except InputError as error:
+        return replace(found, verdict="refused", codes=(error.code,), message=str(error.args[0]), load=None)
+    return found
+
+
+def _scanned_one(image: Path) -> list[Finding]:
+    """Return what a path holds; one that cannot be read at all is a refusal, which ends no other."""
+    try:
+        found = scan(image, channels=None)
         if found:
             return found
         raise InputError("FILE_UNREADABLE", f"{image} holds no image; give a NIfTI file or a DICOM folder")
@@ -118,6 +131,7 @@ def _row(case: str, finding: Finding) -> dict[str, Any]:
         "modality": finding.modality,
         "series_uid": finding.series_uid,
         "shape": list(finding.shape) if finding.shape else None,
+        "channels": finding.channels,
         "spacing_mm": spacing_mm,
         "orientation": axes,
         "verdict": finding.verdict,

@@ -7,10 +7,16 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from medseg.errors import InputError
-from medseg.geometry import axis_codes, corners, corners_apart_mm, parallel_axes, to_world
+from medseg.geometry import (
+    GRID_TOLERANCE_MM,
+    axis_codes,
+    corners,
+    corners_apart_mm,
+    parallel_axes,
+    to_world,
+)
 from medseg.read import Volume
 
-GRID_TOLERANCE_MM = 1e-3  # how far the corners of two volumes on one grid may lie apart
 ALIGNED_VOXELS = 1e-2  # two grids whose axes stray less from each other, end to end, are parallel
 CHUNK_VOXELS = 1 << 20
 TABLE_IDS = 1 << 16  # ids so near to each other are counted in a table

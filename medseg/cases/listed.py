@@ -27,10 +27,10 @@ def lists_images(folder: Path) -> bool:
     return "channel_names" in listed or any(key in listed for key in ("training", "dataset"))
 
 
-def images_of(case: Case) -> list[str]:
-    """Return the paths of a case's images, one or one a channel."""
+def images_of(case: Mapping[str, Any]) -> list[str]:
+    """Return the paths of a case's images, one a channel; a lone one may hold several channels."""
     image = case["image"]
-    return list(image) if isinstance(image, (list, tuple)) else [image]
+    return [str(image)] if isinstance(image, (str, Path)) else [str(one) for one in image]
 
 
 def named_channels(folder: Path) -> int:

@@ -44,7 +44,7 @@ def _inspected(row: dict[str, Any], root: Path) -> list[Any]:
         str(row["files"]),
         row["modality"],
         printable(f"{row.get('series_number', '')} {row.get('description', '')}".strip()),
-        "×".join(map(str, shape)),
+        "×".join(map(str, shape)) + (f", {row['channels']} channels" if row["channels"] > 1 else ""),
         "×".join(f"{mm:.3g}" for mm in spacing_mm),
         row["orientation"] or "",
         row["verdict"],

@@ -81,6 +81,11 @@ READING: dict[str, Problem] = {
         "the orientation has NaN, infinite, zero or dependent axes",
         "export it again with a valid orientation",
     ),
+    "GEOMETRY_CHANNEL_GRID": Problem(
+        REFUSED,
+        "the channels of a case lie on different grids",
+        "register the images and resample them onto one grid",
+    ),
     "GEOMETRY_DUPLICATE_SLICE": Problem(
         REFUSED,
         "two different slices at one position, and nothing in their headers tells them apart",
@@ -114,7 +119,11 @@ READING: dict[str, Problem] = {
     "GEOMETRY_MIXED_SIZES": Problem(
         REFUSED, "slices of one series differ in size or pixel spacing", "split the series"
     ),
-    "GEOMETRY_NOT_3D": Problem(REFUSED, "not one volume with three axes", "split 4D files"),
+    "GEOMETRY_NOT_3D": Problem(
+        REFUSED,
+        "not one volume with three axes",
+        "split 4D files; a model of several channels takes them as they are",
+    ),
     "GEOMETRY_NO_FORM": Problem(
         TOLERATED,
         "neither sform nor qform is set, so nothing says how the voxels lie in the patient",

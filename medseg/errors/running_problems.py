@@ -58,6 +58,11 @@ RUNNING: dict[str, Problem] = {
     "CASE_FAILED": Problem(
         REFUSED, "a case failed in a way that has no code of its own", "see the message; please report it"
     ),
+    "CHANNELS_MISMATCH": Problem(
+        REFUSED,
+        "a case has another number of channels than the model was trained with",
+        "give as many images, in the model's order: a list of them, one a channel, or one 4D NIfTI",
+    ),
     "CONFIG_BAD_VALUE": Problem(REFUSED, "a value of the wrong kind", "the message says what is allowed"),
     "CONFIG_UNKNOWN_KEY": Problem(
         REFUSED, "an override names a key that is not in the config", "the message names the nearest key"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from medseg.cases import case_id, to_grid
+from medseg.cases import case_id, region_mask, to_grid
 from medseg.errors import InputError
 from medseg.geometry import corners, shifted, to_world
 from medseg.metrics import calibration_error
@@ -37,7 +37,10 @@ def check_probabilities(prediction: str | Path) -> Path:
 
 
 def calibration_of(
-    prediction: str | Path, reference: np.ndarray, affine: np.ndarray, labels: Sequence[int]
+    prediction: str | Path,
+    reference: np.ndarray,
+    affine: np.ndarray,
+    labels: Sequence[int] | Mapping[int, Sequence[int]],
 ) -> dict[int, float]:
     """Return the expected calibration error of each label; NaN where it is neither probable nor in the reference.
 
@@ -48,7 +51,7 @@ def calibration_of(
     reference, affine
         The reference's label map (I, J, K), and its voxel index to mm.
     labels
-        The ids to judge.
+        The ids to judge; or of each label the ids that it has in the reference, of a region several.
 
     Raises
     ------
@@ -56,6 +59,7 @@ def calibration_of(
         `PROBABILITIES_MISSING`, `FILE_UNREADABLE`.
     """
     path = check_probabilities(prediction)
+    unions = labels if isinstance(labels, Mapping) else {i: (i,) for i in labels}
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
@@ -64,7 +68,7 @@ def calibration_of(
         raise InputError("FILE_UNREADABLE", f"{path} holds no probabilities ({type(error).__name__})") from error
     anywhere = next((arrays[name] for name in sorted(arrays) if name.startswith("affine_")), affine)
     nowhere = (np.zeros((0, 0, 0), np.float16), anywhere)
-    return {i: _one_label(crops.get(i, nowhere), reference == i, affine) for i in labels}
+    return {i: _one_label(crops.get(i, nowhere), region_mask(reference, ids), affine) for i, ids in unions.items()}
 
 
 def _one_label(probable: tuple[np.ndarray, np.ndarray], reference: np.ndarray, affine: np.ndarray) -> float:

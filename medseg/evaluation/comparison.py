@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from medseg.cases import (
     ids_in,
     on_same_grid,
     reaches_outside,
+    region_mask,
     to_grid,
 )
 from medseg.evaluation.calibration import calibration_of, check_probabilities
@@ -56,12 +58,16 @@ def compare_case(
         What reading refuses; `LABEL_NOT_INTEGER`, `LABEL_UNKNOWN_ID`, `GEOMETRY_LABEL_GRID`, and of the
         calibration error `PROBABILITIES_MISSING`.
     """
-    reference, wanted, wanted_ids = _read(case["label"], names)
+    known = None if names is None else {i for union in settings.regions.values() for i in union} or set(names)
+    ignored = set() if settings.ignore_label is None else {settings.ignore_label}
+    reference, wanted, wanted_ids = _read(case["label"], None if known is None else known | ignored)
+    wanted_ids = settings.labels_of(wanted_ids)
     compared = []
     for key in PREDICTIONS:
         if key not in case:
             continue
-        prediction, found, ids = _read(case[key], names)
+        prediction, found, ids = _read(case[key], known)
+        ids = settings.labels_of(ids)
         labels = sorted(names or ids | wanted_ids)
         check_tolerances(settings, labels)
         moved = not on_same_grid(prediction, reference)
@@ -74,11 +80,8 @@ def compare_case(
         hashes = {key: _sha256(prediction), "reference": _sha256(reference)}
         if "ece" in settings.metrics:
             hashes[f"{key}_probabilities"] = sha256_of(check_probabilities(case[key]))
-            errors = calibration_of(case[key], wanted, reference.affine, labels)
-            values = {
-                i: {m: ({"ece": errors[i]} | by_metric)[m] for m in settings.metrics}
-                for i, by_metric in values.items()
-            }
+            unions = {i: settings.regions.get(i, (i,)) for i in labels}
+            values = _with_ece(values, calibration_of(case[key], wanted, reference.affine, unions), settings)
         compared.append(
             Compared(
                 values=values,
@@ -92,6 +95,16 @@ def compare_case(
     return compared
 
 
+def _with_ece(
+    values: Mapping[int, Mapping[str, float]], errors: Mapping[int, float], settings: Settings
+) -> dict[int, dict[str, float]]:
+    """Return each label's values with its calibration error, in the order of the settings."""
+    return {
+        i: {m: ({"ece": errors[i]} | dict(by_metric))[m] for m in settings.metrics}
+        for i, by_metric in values.items()
+    }
+
+
 def _compare(
     prediction: np.ndarray,
     reference: np.ndarray,
@@ -99,13 +112,22 @@ def _compare(
     labels: Sequence[int],
     settings: Settings,
 ) -> dict[int, dict[str, float]]:
-    """Compare two volumes; of a single slice its outlines, since as a volume it would be surface all over."""
+    """Compare two volumes; of a single slice its outlines, since as a volume it would be surface all over.
+
+    What the reference says to ignore is background in both.
+    """
+    if settings.ignore_label is not None:
+        counted = reference != settings.ignore_label
+        prediction, reference = prediction * counted, reference * counted
     axes = [axis for axis, size in enumerate(reference.shape) if size > 1]
     if len(axes) != 2:
         axes = [0, 1, 2]
     thickness_mm = math.prod(spacing_mm) / math.prod(spacing_mm[axis] for axis in axes)
-    values = compare(
-        *(volume.squeeze(axis=tuple({0, 1, 2} - set(axes))) for volume in (prediction, reference)),
+    flat = tuple({0, 1, 2} - set(axes))
+    values = compare_regions(
+        prediction.squeeze(axis=flat),
+        reference.squeeze(axis=flat),
+        {i: settings.regions[i] for i in labels} if settings.regions else {},
         spacing_mm=[spacing_mm[axis] for axis in axes],
         labels=labels,
         metrics=[name for name in settings.metrics if name != "ece"],
@@ -116,6 +138,28 @@ def _compare(
         for by_metric in values.values():
             by_metric.update({name: by_metric[name] * thickness_mm for name in VOLUMES})
     return values
+
+
+def compare_regions(
+    prediction: np.ndarray, reference: np.ndarray, regions: Mapping[int, Sequence[int]], **settings: Any
+) -> dict[int, dict[str, float]]:
+    """Return `medseg.metrics.compare` of two label maps; of `regions`, of the union of each one's ids.
+
+    Parameters
+    ----------
+    regions
+        The ids of each, by the label that its values are given under; empty for none.
+    settings
+        Arguments of `medseg.metrics.compare`.
+    """
+    if not regions:
+        return compare(prediction, reference, **settings)
+    tolerance_mm, found = settings.get("tolerance_mm", 1.0), {}
+    for label, ids in regions.items():
+        masks = (region_mask(labels, ids).view(np.uint8) for labels in (prediction, reference))
+        of_label = tolerance_mm[label] if isinstance(tolerance_mm, Mapping) else tolerance_mm
+        found[label] = compare(*masks, **{**settings, "labels": [1], "tolerance_mm": of_label})[1]
+    return found
 
 
 def on_grid_of(
@@ -148,11 +192,11 @@ def read_labels(path: str | Path) -> tuple[Volume, np.ndarray]:
     return volume, as_labels(volume, path)
 
 
-def _read(path: str | Path, names: Mapping[int, str] | None) -> tuple[Volume, np.ndarray, set[int]]:
+def _read(path: str | Path, known: Collection[int] | None) -> tuple[Volume, np.ndarray, set[int]]:
     volume, labels = read_labels(path)
     ids = ids_in(labels)
-    if names is not None:
-        check_ids(ids, names, path)
+    if known is not None:
+        check_ids(ids, known, path)
     return volume, labels, ids
 
 

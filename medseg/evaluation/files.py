@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.cases import Case, on_same_grid
+from medseg.cases import Case, images_of, on_same_grid, painted
 from medseg.errors import InputError
 from medseg.evaluation.comparison import PREDICTIONS, Compared, on_grid_of, read_labels
 from medseg.evaluation.notes import notes_of, warnings_of
@@ -121,17 +121,29 @@ def _provenance(
     return facts, notes
 
 
-def views(case: Mapping[str, str], *, settings: Settings) -> Views:
-    """Return a case's volumes on the reference's grid, for pictures; its image is None where none can be shown."""
+def _shown(labels: np.ndarray, settings: Settings) -> np.ndarray:
+    """Return a label map as it is drawn: ignored voxels as background, overlapping regions by their own ids."""
+    if settings.regions:
+        return painted(labels, {str(i): ids for i, ids in settings.regions.items()})
+    return labels if settings.ignore_label is None else labels * (labels != settings.ignore_label)
+
+
+def views(case: Mapping[str, Any], *, settings: Settings) -> Views:
+    """Return a case's volumes on the reference's grid, for pictures; its image is None where none can be shown.
+
+    Of several channels the first is shown.
+    """
     reference, wanted = read_labels(case["label"])
+    wanted = _shown(wanted, settings)
     maps = []
     for key in PREDICTIONS:
         if key in case:
             volume, labels = read_labels(case[key])
-            maps.append(on_grid_of(reference, volume, labels, case["id"], resample=settings.resample))
+            there = on_grid_of(reference, volume, labels, case["id"], resample=settings.resample)
+            maps.append(_shown(there, settings))
     image = None
     try:
-        background = read_volume(case["image"]) if "image" in case else None
+        background = read_volume(images_of(case)[0], channels=None) if "image" in case else None
     except InputError as error:  # a folder of several series, say: the numbers stand without it
         log.warning("%s: drawn without its image (%s)", case["id"], error.code)
         background = None

@@ -13,11 +13,13 @@ from monai.handlers import IgniteMetricHandler, from_engine
 from monai.metrics import CumulativeIterationMetric
 from monai.metrics.utils import prepare_spacing
 
+from medseg.cases import Regions, painted_ids, painted_masks
 from medseg.errors import InputError
+from medseg.evaluation.comparison import compare_regions
 from medseg.evaluation.summary import summarize
 from medseg.geometry import spacing_mm_of
-from medseg.infer import keep_largest_component
-from medseg.metrics import check_metrics, compare
+from medseg.infer import keep_largest_component, structures
+from medseg.metrics import check_metrics
 
 VALIDATED = ("dice", "hd95_mm")
 
@@ -42,6 +44,11 @@ class SegmentationMetric(CumulativeIterationMetric):
         Names from `medseg.metrics.METRICS`, all but ``ece``; ``dice`` is added where it is not among them.
     largest_component
         Labels of which only the largest connected component of the prediction is kept, as postprocessing does.
+    regions
+        Of a network whose channels are logits of overlapping regions: their ids by name, in the channels' order;
+        these are compared in place of `labels`, each under the id it is painted with.
+    ignore_label
+        Id of the reference's voxels that are background in both maps, whatever was predicted.
     settings
         ``hd95``, ``tolerance_mm``, ``beta``, ``boundary_width_mm`` of `medseg.metrics.compare`.
 
@@ -58,10 +65,16 @@ class SegmentationMetric(CumulativeIterationMetric):
         *,
         metrics: Sequence[str] = VALIDATED,
         largest_component: Sequence[int | Sequence[int]] = (),
+        regions: Regions | None = None,
+        ignore_label: int | None = None,
         **settings: Any,
     ) -> None:
         super().__init__()
         check_metrics(metrics)
+        self.regions, self.ignore_label = regions or {}, ignore_label
+        ids = painted_ids(self.regions)
+        self.unions = {ids[name]: tuple(union) for name, union in self.regions.items()}
+        labels = {i: name for name, i in ids.items()} or labels
         if "ece" in metrics:
             raise ValueError("ece needs probabilities: use medseg.metrics.compare, or leave it out")
         names = labels if isinstance(labels, Mapping) else {i: str(i) for i in labels}
@@ -69,7 +82,7 @@ class SegmentationMetric(CumulativeIterationMetric):
         if len(set(self.labels.values())) != len(self.labels) or not self.labels:
             raise ValueError(f"labels {labels}: at least one beside 0, the background, each with its own name")
         self.metrics = tuple(dict.fromkeys([*metrics, "dice"]))
-        self.largest_component = largest_component
+        self.largest_component = structures(largest_component, self.unions)
         self.settings = settings
 
     def _compute_list(self, y_pred: Any, y: Any = None, spacing: Any = None) -> torch.Tensor:
@@ -82,12 +95,20 @@ class SegmentationMetric(CumulativeIterationMetric):
     _compute_tensor = _compute_list
 
     def _compare(self, y_pred: torch.Tensor, y: torch.Tensor, spacing: Any) -> list[list[float]]:
-        predicted, reference = (label_map(tensor, max(self.labels)) for tensor in (y_pred, y))
+        reference = label_map(y, max(self.labels))
+        if self.regions:
+            masks = y_pred.as_subclass(torch.Tensor) > 0
+            predicted = painted_masks(list(masks.cpu().numpy()), self.regions)
+        else:
+            predicted = label_map(y_pred, max(self.labels))
         if self.largest_component:
             predicted = keep_largest_component(predicted, self.largest_component)
-        values = compare(
+        if self.ignore_label is not None:
+            predicted, reference = (each * (reference != self.ignore_label) for each in (predicted, reference))
+        values = compare_regions(
             predicted,
             reference,
+            self.unions,
             spacing_mm=given_spacing_mm(spacing, y, y_pred),
             labels=list(self.labels),
             metrics=self.metrics,
@@ -116,7 +137,7 @@ class SegmentationMetricHandler(IgniteMetricHandler):
 
     Parameters
     ----------
-    labels, metrics, largest_component, settings
+    labels, metrics, largest_component, regions, ignore_label, settings
         As for `SegmentationMetric`.
     output_transform
         From the engine's output to predictions and references, by default those under ``pred`` and ``label``.
@@ -136,12 +157,11 @@ class SegmentationMetricHandler(IgniteMetricHandler):
         labels: Mapping[int | str, str] | Sequence[int],
         *,
         metrics: Sequence[str] = VALIDATED,
-        largest_component: Sequence[int | Sequence[int]] = (),
         output_transform: Callable[[Any], Any] | None = None,
         save_details: bool = True,
         **settings: Any,
     ) -> None:
-        metric = SegmentationMetric(labels, metrics=metrics, largest_component=largest_component, **settings)
+        metric = SegmentationMetric(labels, metrics=metrics, **settings)
         pairs = output_transform or from_engine(["pred", "label"])
         super().__init__(metric, output_transform=pairs, save_details=save_details)
 

@@ -15,7 +15,7 @@ from medseg.errors import InputError, some
 from medseg.evaluation.comparison import PREDICTIONS, Compared, compare_case
 from medseg.evaluation.files import write_evaluation
 from medseg.evaluation.folders import check_not_references, check_output, find_references, readable
-from medseg.evaluation.settings import Options, Settings, check_call, check_tolerances
+from medseg.evaluation.settings import Options, Settings, check_call, check_tolerances, of_bundle
 
 THREADS = 2
 
@@ -132,7 +132,9 @@ def evaluate_cases(
     check_apart(cases, output)
     asked = check_call(cases, options)
     if names is None and options.bundle is not None:
-        names = read_metadata(options.bundle).label_names
+        metadata = read_metadata(options.bundle)
+        names = metadata.label_names
+        asked = replace(asked, settings=of_bundle(asked.settings, metadata))
     compared = compare_all(cases, asked.settings, names)
     if names is None:
         found = sorted({i for models in compared for one in models for i in one.ids | one.reference_ids})

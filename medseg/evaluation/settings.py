@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from medseg.bundle import Metadata
 from medseg.cases import Case
 from medseg.errors import InputError, some
 from medseg.evaluation.groups import Groups, read_groups
@@ -48,12 +49,24 @@ class Settings:
         Of ``nsd``: one for all labels, or by label id.
     resample
         Bring a prediction on another grid to the reference's, instead of refusing it.
+    regions
+        Of a bundle whose regions overlap: the ids of each, by that which it is painted with.
+    ignore_label
+        Id of the reference's voxels that count in no metric; None for none.
     """
 
     metrics: tuple[str, ...] = DEFAULT_METRICS
     hd95: str = "directed-max"
     tolerance_mm: float | dict[int, float] = 1.0
     resample: bool = False
+    regions: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    ignore_label: int | None = None
+
+    def labels_of(self, ids: Collection[int]) -> set[int]:
+        """Return the labels that ids of a label map stand for: of regions all that have one of them."""
+        if not self.regions:
+            return set(ids) - {self.ignore_label}
+        return {i for i, union in self.regions.items() if not set(union).isdisjoint(ids)}
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,20 @@ def _tolerance(given: Any) -> float | dict[int, float]:
         "CONFIG_BAD_VALUE",
         f"tolerance_mm {given!r}: a number of mm, 0 or more, is needed, or one by label id as {{1: 2.0}}",
     )
+
+
+def of_bundle(settings: Settings, metadata: Metadata) -> Settings:
+    """Return `settings` with what a bundle says of overlapping regions and of voxels that nobody labelled.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`: the metric ece, which cannot leave voxels out.
+    """
+    if metadata.ignore_label is not None and "ece" in settings.metrics:
+        raise InputError("CONFIG_BAD_VALUE", "metric ece: it cannot leave out voxels of ignore_label, a bundle's")
+    unions = {i: tuple(metadata.regions[name]) for i, name in metadata.label_names.items() if metadata.regions}
+    return replace(settings, regions=unions, ignore_label=metadata.ignore_label)
 
 
 def check_tolerances(settings: Settings, labels: Collection[int]) -> None:

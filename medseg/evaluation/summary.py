@@ -121,6 +121,8 @@ def policy_of(settings: Settings, *, two_models: bool) -> dict[str, Any]:
         "resample": "predictions to the reference's grid, by nearest neighbour"
         if settings.resample
         else "refused",
+        **({"regions": {str(i): list(ids) for i, ids in settings.regions.items()}} if settings.regions else {}),
+        **({} if settings.ignore_label is None else {"ignore_label": settings.ignore_label}),
         **POLICY,
         **(PAIRED_POLICY if two_models else {}),
     }

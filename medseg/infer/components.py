@@ -16,6 +16,8 @@ import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from medseg.cases import region_mask
+
 Order = Literal["C", "F"]
 STEP_VOXELS = 1 << 22  # looked at in one step
 
@@ -106,6 +108,11 @@ def keep_largest_component(
     for voxels, _ in _voxels_of(found, dropped):
         flat[voxels] = 0
     return kept
+
+
+def count_components(label_map: np.ndarray, ids: Sequence[int]) -> int:
+    """Return how many 26-connected components the voxels of these ids have together."""
+    return int(cc3d.connected_components(region_mask(label_map, ids), connectivity=26, return_N=True)[1])
 
 
 def _first(found: Components, among: np.ndarray, label_map: np.ndarray) -> int:

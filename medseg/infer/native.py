@@ -15,7 +15,9 @@ import torch
 from monai.data import MetaTensor
 from torch.nn.functional import embedding_bag
 
+from medseg.infer.decisions import Decision, best_class, codes_of_cells, last_region
 from medseg.infer.native_axes import Places, match_axes
+from medseg.preprocess import COARSE_AXIS
 
 STEP_ELEMENTS = 2**23  # scores looked at in one step, unless `STEP_PLANES` are more
 STEP_PLANES = 8  # neighbouring steps share one
@@ -42,6 +44,11 @@ class NativeLabels:
         Of the network's output.
     axis
         The network grid's axis, 0 to 2, along which the slabs come.
+    coarse_axis
+        The network grid's axis across which scores are taken from the nearest plane; None for none.
+    region_ids
+        Where scores are logits of overlapping regions: the id that each region has in the label map, which gets of
+        each voxel that of its last region with a score above 0, a probability above 0.5. Otherwise None.
 
     Raises
     ------
@@ -57,11 +64,15 @@ class NativeLabels:
         grid_shape: Sequence[int],
         grid_affine: np.ndarray,
         axis: int,
+        coarse_axis: int | None = None,
+        region_ids: Sequence[int] | None = None,
     ) -> None:
+        self.region_ids = region_ids
         self.native_shape = tuple(int(n) for n in native_shape)
         self.grid_shape = tuple(int(n) for n in grid_shape)
         self.axis = axis
-        self._axes = match_axes(self.native_shape, native_affine, self.grid_shape, grid_affine)
+        axes = match_axes(self.native_shape, native_affine, self.grid_shape, grid_affine)
+        self._axes = [each.nearest() if each.grid_axis == coarse_axis else each for each in axes]
         self._slab_axis = next(a for a, places in enumerate(self._axes) if places.grid_axis == axis)
         self._labels: torch.Tensor | None = None  # axes (K, J, I): voxels lie as NIfTI stores them
         self._carried: torch.Tensor | None = None  # the last plane that came
@@ -86,7 +97,8 @@ class NativeLabels:
             raise ValueError(f"{self._n_planes + depth} planes came, the grid has {self.grid_shape[self.axis]}")
         if self._labels is None:
             self._classes = classes
-            dtype = torch.uint8 if classes < 256 else torch.int16
+            codes = classes + (self.region_ids is not None)  # with that of no region
+            dtype = torch.uint8 if codes < 256 else torch.int16
             self._labels = torch.zeros(self.native_shape[::-1], dtype=dtype, device=scores.device)
         first, self._n_planes = self._n_planes, self._n_planes + depth
         if self._axes[self._slab_axis].between and self._carried is not None:
@@ -102,6 +114,9 @@ class NativeLabels:
         if self._labels is None or self._n_planes != self.grid_shape[self.axis]:
             raise ValueError(f"{self._n_planes} of {self.grid_shape[self.axis]} planes came")
         labels = self._labels.cpu().numpy().T
+        if self.region_ids is not None:
+            ids = np.array([0, *self.region_ids])
+            return ids.astype(np.uint8 if ids.max() < 256 else np.uint16)[labels]
         return labels.astype(np.uint8 if self._classes <= 256 else np.uint16, copy=False)
 
     def extra_bytes(self, classes: int, slab_depth: int) -> int:
@@ -151,20 +166,23 @@ class NativeLabels:
         ][::-1]  # in the order of the label map's memory, the last axis first
         if min(len(axis.lower) for axis in places) == 0:
             return
-        if self._classes == 2:
-            scores = (scores[1] - scores[0])[None]
-        best = _best(scores, dim=0, dtype=self._labels.dtype)
+        if self.region_ids is not None:
+            decide: Decision = last_region
+        else:
+            decide = best_class
+            scores = (scores[1] - scores[0])[None] if self._classes == 2 else scores
+        best = decide(scores, dim=0, dtype=self._labels.dtype)
         mixed_code = torch.iinfo(best.dtype).max
-        code = _codes_of_cells(best, [a.grid_axis for a in places if a.between], mixed_code)
+        code = codes_of_cells(best, [a.grid_axis for a in places if a.between], mixed_code)
         block = code.permute([axis.grid_axis for axis in places]).contiguous()
         for dim in (2, 1, 0):
             block = block.index_select(dim, places[dim].lower)
         mixed = block == mixed_code
         share = int(mixed.count_nonzero()) / mixed.numel()
         if share > DENSE_SHARE + DENSE_SHARE_A_CLASS * self._classes:
-            _label_all(scores, places, block)
+            _label_all(scores, places, block, decide)
         elif share:
-            _label_some(scores, code == mixed_code, places, _places_of(mixed), block.view(-1))
+            _label_some(scores, code == mixed_code, places, _places_of(mixed), block.view(-1), decide)
         self._labels[tuple(slice(axis.start, axis.stop) for axis in places)] = block
 
 
@@ -173,11 +191,24 @@ def native_grid(image: MetaTensor) -> tuple[list[int], np.ndarray]:
     return np.asarray(image.meta["spatial_shape"]).tolist(), np.asarray(image.meta["original_affine"], float)
 
 
-def native_labels(image: MetaTensor, axis: int) -> NativeLabels:
+def coarse_axis(image: MetaTensor) -> int | None:
+    """Return the axis of `image` across which its voxels were looked up by nearest neighbour."""
+    found = image.meta.get(COARSE_AXIS)
+    return None if found is None else int(found)
+
+
+def native_labels(image: MetaTensor, axis: int, region_ids: Sequence[int] | None = None) -> NativeLabels:
     """Return what takes slabs on the grid of `image` and labels the grid it was read with."""
     native_shape, native_affine = native_grid(image)
-    grid = {"grid_shape": image.shape[1:], "grid_affine": np.asarray(image.affine, float)}
-    return NativeLabels(native_shape=native_shape, native_affine=native_affine, axis=axis, **grid)
+    return NativeLabels(
+        native_shape=native_shape,
+        native_affine=native_affine,
+        grid_shape=image.shape[1:],
+        grid_affine=np.asarray(image.affine, float),
+        axis=axis,
+        coarse_axis=coarse_axis(image),
+        region_ids=region_ids,
+    )
 
 
 def _places_of(mask: torch.Tensor) -> torch.Tensor:
@@ -187,32 +218,13 @@ def _places_of(mask: torch.Tensor) -> torch.Tensor:
     return mask.flatten().nonzero()[:, 0]
 
 
-def _best(scores: torch.Tensor, *, dim: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return the best class; of two classes `scores` is what the second has more than the first."""
-    if scores.shape[dim] == 1:
-        return (scores.select(dim, 0) > 0).to(dtype)
-    return scores.max(dim=dim).indices.to(dtype)  # the first of equals, by torch.max's contract
-
-
-def _codes_of_cells(labels: torch.Tensor, axes: Sequence[int], mixed_code: int) -> torch.Tensor:
-    """Return the label that all corners of each cell have, else `mixed_code`; cells are voxels along other axes.
-
-    Where all corners agree, the interpolated scores do too: a class that is best at each corner is best in any
-    average of them.
-    """
-    for axis in axes:
-        n = labels.shape[axis] - 1
-        low, high = labels.narrow(axis, 0, n), labels.narrow(axis, 1, n)
-        labels = torch.where(low == high, low, mixed_code)
-    return labels
-
-
 def _label_some(
     scores: torch.Tensor,
     mixed: torch.Tensor,
     places: Sequence[Places],
     voxels: torch.Tensor,
     labels: torch.Tensor,
+    decide: Decision,
 ) -> None:
     """Interpolate at `voxels` alone, which count through the native block, and put their labels in `labels`.
 
@@ -248,10 +260,10 @@ def _label_some(
             upper = places[n].weight.index_select(0, index[n])
             weight = torch.cat([weight * (1 - upper), weight * upper])
         sums = embedding_bag(corner, rows, mode="sum", per_sample_weights=weight.T.contiguous())
-        labels[chunk] = _best(sums, dim=1, dtype=labels.dtype)
+        labels[chunk] = decide(sums, dim=1, dtype=labels.dtype)
 
 
-def _label_all(scores: torch.Tensor, places: Sequence[Places], labels: torch.Tensor) -> None:
+def _label_all(scores: torch.Tensor, places: Sequence[Places], labels: torch.Tensor, decide: Decision) -> None:
     """Interpolate at all native voxels (K, J, I) of the block, plane by plane; each plane has the same corners."""
     first, *others = places
     planes = scores.permute([1 + axis.grid_axis for axis in places] + [0]).contiguous()  # (K, J, I, class)
@@ -275,4 +287,4 @@ def _label_all(scores: torch.Tensor, places: Sequence[Places], labels: torch.Ten
         for start in range(0, len(corner), CHUNK_VOXELS):
             part = slice(start, start + CHUNK_VOXELS)
             sums = embedding_bag(corner[part], plane, mode="sum", per_sample_weights=weight[part])
-            flat[part] = _best(sums, dim=1, dtype=labels.dtype)
+            flat[part] = decide(sums, dim=1, dtype=labels.dtype)

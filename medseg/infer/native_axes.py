@@ -47,6 +47,11 @@ class Places:
     def on(self, device: torch.device) -> Places:
         return replace(self, lower=self.lower.to(device), weight=self.weight.to(device))
 
+    def nearest(self) -> Places:
+        """Return the same with each voxel on the nearer of the two of the grid, half way on the upper one."""
+        lower = self.lower + (self.weight >= 0.5)
+        return replace(self, lower=lower, weight=torch.zeros_like(self.weight), between=False)
+
     def most_in_a_cell(self) -> int:
         return int(torch.bincount(self.lower).max()) if len(self.lower) else 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from medseg.infer.copies import unchanged
 from medseg.infer.device import fastest_convolutions, plain
 from medseg.infer.inferers import SlidingWindowInferer
 from medseg.infer.memory_plans import Plan, plans, predict_bytes, slab_axis
-from medseg.infer.native import NativeLabels, native_grid, native_labels
+from medseg.infer.native import NativeLabels, coarse_axis, native_grid, native_labels
 from medseg.infer.native_axes import SAME_PLACE_VOXELS
 from medseg.infer.out_of_memory import give_back, is_out_of_memory
 from medseg.system_memory import MIB, budget_bytes
@@ -81,6 +81,7 @@ def label_image(
     device: str | torch.device = "cpu",
     budget_mib: float = 0,
     keep_probabilities: bool = False,
+    region_ids: Sequence[int] | None = None,
 ) -> Segmentation:
     """Return labels on the grid that `image` was read with, how sure the network was, and what it took.
 
@@ -100,20 +101,25 @@ def label_image(
 
     keep_probabilities
         Keep the probabilities themselves, see `Confidence.crops`.
+    region_ids
+        Of a network of overlapping regions, see `NativeLabels`.
 
     Raises
     ------
     InputError
         `MEMORY_TOO_SMALL`: not even the smallest plan fits.
     """
+    run = partial(_run, image, network, keep_probabilities=keep_probabilities, region_ids=region_ids)
     with unchanged(network):
-        return _label(
-            image, network, plans(inferer, torch.device(device)), budget_bytes(budget_mib), keep_probabilities
-        )
+        return _label(image, network, plans(inferer, torch.device(device)), budget_bytes(budget_mib), run)
 
 
 def _label(
-    image: MetaTensor, network: Any, ways: Iterable[Plan], budget: int, keep_probabilities: bool
+    image: MetaTensor,
+    network: Any,
+    ways: Iterable[Plan],
+    budget: int,
+    run: Callable[[Plan], tuple[np.ndarray, Confidence]],
 ) -> Segmentation:
     ran_out = 0
     smallest: int | None = None
@@ -124,7 +130,7 @@ def _label(
                 smallest = min(predicted, smallest or predicted)
                 continue
             with fastest_convolutions(torch.device(plan.inferer.sw_device or "cpu")):
-                labels, confidence = _run(image, network, plan, keep_probabilities)
+                labels, confidence = run(plan)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -143,15 +149,17 @@ def _label(
     )
 
 
-def _run(image: MetaTensor, network: Any, plan: Plan, keep_probabilities: bool) -> tuple[np.ndarray, Confidence]:
+def _run(
+    image: MetaTensor, network: Any, plan: Plan, *, keep_probabilities: bool, region_ids: Sequence[int] | None
+) -> tuple[np.ndarray, Confidence]:
     shape = image.shape[1:]
     axis = slab_axis(shape)
     probabilities = getattr(network, "gives_probabilities", False)
-    confidence = Confidence(axis, probabilities=probabilities, keep=keep_probabilities)
+    confidence = Confidence(axis, probabilities=probabilities, keep=keep_probabilities, region_ids=region_ids)
     volume = plain(image).to(plan.inferer.sw_device)  # to a GPU once, not window by window
     walk = partial(plan.inferer.slabs, volume, network, axis=axis, keep_on=plan.keep_on)
     if plan.parts == 1:
-        native = native_labels(image, axis)
+        native = native_labels(image, axis, region_ids)
         for slab in walk():
             _take(slab, slab, confidence, native)
         return native.finish(), confidence
@@ -160,7 +168,7 @@ def _run(image: MetaTensor, network: Any, plan: Plan, keep_probabilities: bool) 
     bounds = np.linspace(0, shape[across], min(plan.parts, shape[across]) + 1).astype(int).tolist()
     for low, high in pairwise(bounds):
         confidence.begin_part()
-        native, place = _native_part(image, axis, across, low, high)
+        native, place = _native_part(image, axis, across, (low, high), region_ids)
         begin = [low if n == across else 0 for n in range(3)]
         for slab in walk(part=(across, low, min(high + 1, shape[across]))):
             _take(slab, slab.narrow(1 + across, 0, high - low), confidence, native, begin)
@@ -195,12 +203,13 @@ def _take(
 
 
 def _native_part(
-    image: MetaTensor, axis: int, across: int, low: int, high: int
+    image: MetaTensor, axis: int, across: int, planes: tuple[int, int], region_ids: Sequence[int] | None
 ) -> tuple[NativeLabels, tuple[slice, ...]]:
-    """Return what labels the planes `low` to `high` of axis `across`, and the native voxels it fills.
+    """Return what labels the `planes`, from and to, of axis `across`, and the native voxels it fills.
 
     Each native voxel belongs to the part with the plane at or below it; those beyond the grid to the outer parts.
     """
+    low, high = planes
     native_shape, native_affine = native_grid(image)
     grid_shape, grid_affine = list(image.shape[1:]), np.asarray(image.affine, float)
     to_grid = np.linalg.inv(grid_affine) @ native_affine
@@ -218,5 +227,7 @@ def _native_part(
         grid_shape=grid_shape,
         grid_affine=shifted(grid_affine, low * np.eye(3)[across]),
         axis=axis,
+        coarse_axis=coarse_axis(image),
+        region_ids=region_ids,
     )
     return native, tuple(slice(first, end) if n == native_axis else slice(None) for n in range(3))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def read_case(case: Case, ignore_label: int | None = None) -> CaseFacts:
     InputError
         What reading refuses, `GEOMETRY_LABEL_GRID`, `LABEL_NOT_INTEGER`.
     """
-    images = [read_volume(path) for path in images_of(case)]
+    images = read_channels(case)
     label = read_volume(case["label"])
     for n, other in enumerate(images[1:], 1):
         check_same_grid(
@@ -94,6 +94,12 @@ def read_case(case: Case, ignore_label: int | None = None) -> CaseFacts:
         digest=digest_of(images),
         modalities=tuple(image.modality for image in images),
     )
+
+
+def read_channels(case: Case) -> list[Volume]:
+    """Return each channel of a case's image as a volume; a 4D file has several."""
+    volumes = [read_volume(path, channels=None) for path in images_of(case)]
+    return [replace(volume, array=array, further=()) for volume in volumes for array in volume.channels]
 
 
 def digest_of(images: Sequence[Volume]) -> str:

@@ -13,8 +13,7 @@ from tqdm import tqdm
 
 from medseg.cases import Case, Described, check_case_ids, images_of, list_cases, patient_of
 from medseg.errors import InputError, some
-from medseg.planning.case_facts import CaseFacts, digest_of, read_case
-from medseg.read import read_volume
+from medseg.planning.case_facts import CaseFacts, digest_of, read_case, read_channels
 
 THREADS = 2  # each holds one case, so that memory does not grow with the data set
 Result = TypeVar("Result")
@@ -132,7 +131,7 @@ def _parts(
     for case, fact in pairs:
         alike[fact.digest].append(case["id"])
     readable = [case for case in others if all(Path(path).exists() for path in images_of(case))]
-    digests = _in_threads(lambda case: digest_of([read_volume(path) for path in images_of(case)]), readable)
+    digests = _in_threads(lambda case: digest_of(read_channels(case)), readable)
     for case, digest in zip(readable, digests, strict=True):
         if isinstance(digest, str):
             alike[digest].append(f"{case['id']} (test)")

@@ -31,9 +31,9 @@ class Pipeline:
     Attributes
     ----------
     preprocessing
-        From ``image``, a `Volume`, to a tensor (1, I, J, K) on the network's grid.
+        From ``image``, a `Volume`, to a tensor (channels, I, J, K) on the network's grid.
     network
-        Gives scores, (B, labels, …) of (B, 1, …), or probabilities if it has ``gives_probabilities``.
+        Gives scores, (B, labels, …) of (B, channels, …), or probabilities if it has ``gives_probabilities``.
     inferer
         Runs it over the image. One that gives slabs goes by `medseg.infer.label_image`; any other of MONAI's gives
         the whole tensor of scores.
@@ -64,6 +64,8 @@ class Reading:
         None where it cannot be sent to a process: it is done later, by the one that segments.
     training_images
         Of the pipeline.
+    channels
+        Of the model.
     """
 
     selection: Selection
@@ -71,6 +73,7 @@ class Reading:
     formats: Sequence[str]
     preprocessing: Compose | None
     training_images: TrainingImages | None = None
+    channels: int = 1
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Prepared:
     volume
         As it was read; in a batch its voxels are dropped (`without_voxels`).
     data
-        ``image`` (1, I, J, K) on the network's grid. None if that is still to be done.
+        ``image`` (channels, I, J, K) on the network's grid. None if that is still to be done.
     """
 
     volume: Volume
@@ -149,7 +152,8 @@ def read_case(case: Case, reading: Reading) -> tuple[Volume, InputState, list[di
     """
     from medseg.infer import retry_if_out_of_memory
 
-    read = partial(retry_if_out_of_memory, read_volume, case["image"], **reading.selection.as_json())
+    select = {**reading.selection.as_json(), "channels": reading.channels}
+    read = partial(retry_if_out_of_memory, read_volume, case["image"], **select)
     volume, state = read_unchanged(case["image"], read)
     check_volume(volume, spatial_dims=reading.spatial_dims, formats=reading.formats)
     volume, unlike_training = compared(volume, reading.training_images)
@@ -157,7 +161,7 @@ def read_case(case: Case, reading: Reading) -> tuple[Volume, InputState, list[di
 
 
 def preprocess(volume: Volume, preprocessing: Compose) -> Mapping[Any, Any]:
-    """Return what `preprocessing` makes of a volume: ``image`` (1, I, J, K) on the network's grid."""
+    """Return what `preprocessing` makes of a volume: ``image`` (channels, I, J, K) on the network's grid."""
     from medseg.infer import retry_if_out_of_memory
     from medseg.preprocess import IMAGE
 
@@ -174,7 +178,8 @@ def infer(
     from medseg.preprocess import IMAGE
 
     device = next(pipeline.network.parameters()).device
-    if hasattr(pipeline.inferer, "slabs") and isinstance(pipeline.postprocessing.transforms[0], ToNativeLabelsd):
+    way_back = pipeline.postprocessing.transforms[0]
+    if hasattr(pipeline.inferer, "slabs") and isinstance(way_back, ToNativeLabelsd):
         return label_image(
             data[IMAGE],
             pipeline.network,
@@ -182,6 +187,7 @@ def infer(
             device=device,
             budget_mib=budget_mib,
             keep_probabilities=keep_probabilities,
+            region_ids=way_back.region_ids,
         )
     with torch.inference_mode():
         return pipeline.inferer(data[IMAGE][None].to(device), pipeline.network)[0].cpu()
@@ -194,14 +200,21 @@ def postprocess(scored: Segmentation | torch.Tensor, data: Mapping[Any, Any], pi
     """
     import torch
 
-    from medseg.infer import COMPONENTS, LargestComponentd, find_components, retry_if_out_of_memory
+    from medseg.infer import (
+        COMPONENTS,
+        LargestComponentd,
+        count_components,
+        find_components,
+        retry_if_out_of_memory,
+    )
     from medseg.preprocess import IMAGE, PRED
 
     if isinstance(scored, torch.Tensor):
         return Labelled(pipeline.postprocessing({**data, PRED: scored})[PRED][0].numpy())
     confidence = scored.confidence.facts()
     components = retry_if_out_of_memory(find_components, scored.labels)
-    counts = components.counts()
+    unions = getattr(pipeline.postprocessing.transforms[0], "unions", {})
+    counts = {i: count_components(scored.labels, ids) for i, ids in unions.items()} or components.counts()
     for label, of_label in confidence.items():
         of_label["components"] = counts.get(int(label), 0)
     changed: Any = {**data, PRED: torch.from_numpy(scored.labels)[None]}
@@ -224,7 +237,8 @@ def postprocess(scored: Segmentation | torch.Tensor, data: Mapping[Any, Any], pi
 
 def without_voxels(volume: Volume) -> Volume:
     """Return `volume` with zeros that take no memory: results need its shape, grid and source alone."""
-    return replace(volume, array=np.broadcast_to(volume.array.dtype.type(0), volume.array.shape))
+    array = np.broadcast_to(volume.array.dtype.type(0), volume.array.shape)
+    return replace(volume, array=array, further=(array,) * len(volume.further))
 
 
 def segmenter(pipeline: Pipeline, budget_mib: float, keep_probabilities: bool) -> partial:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.bundle import Config, NotPlain, open_config, own_weights, weight_files
-from medseg.cases import Case, check_case_ids, find_cases
+from medseg.cases import Case, check_case_ids, find_cases, images_of
 from medseg.files import sha256_of, sweep
 from medseg.prediction.claims import sweep_marks
 from medseg.prediction.manifest import MANIFEST, read_newest
@@ -76,7 +76,7 @@ def is_done(case: Case, record: Record, output_dir: str | Path, wanted: Wanted) 
 
 def settles(case: Case, record: Record, *, output_dir: str | Path, wanted: Wanted) -> bool:
     """Say whether a record that another process has just added is what this one would add: done, or failed too."""
-    failed = record.status == "failed" and list(record.inputs) == [case["image"]] and _is_wanted(record, wanted)
+    failed = record.status == "failed" and list(record.inputs) == images_of(case) and _is_wanted(record, wanted)
     return failed or is_done(case, record, output_dir, wanted)
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from medseg.errors import InputError
 from medseg.files import sha256_of
-from medseg.read import files_of
+from medseg.read import Paths, files_of
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class InputState:
         known = value if isinstance(value, dict) else {}
         return cls(*(text if isinstance(text := known.get(key), str) else "" for key in ("sha256", "stamp")))
 
-    def is_of(self, path: str | Path) -> bool:
+    def is_of(self, path: Paths) -> bool:
         """Say whether the input at `path` is this one; its content is read only where the stamp is another."""
         try:
             return bool(self.sha256) and (self.stamp == stamp_of(path) or self.sha256 == content_sha256(path))
@@ -47,7 +47,7 @@ class InputState:
             return False
 
 
-def stamp_of(path: str | Path) -> str:
+def stamp_of(path: Paths) -> str:
     """Return a hash of what the file system says of an input's files.
 
     The time of a file's last change of state is among it, which no copying sets back as it does the time of the
@@ -61,13 +61,19 @@ def stamp_of(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def content_sha256(path: str | Path) -> str:
-    """Return a hash of the content of an input's files; of one file, the file's own."""
+def content_sha256(path: Paths) -> str:
+    """Return a hash of the content of an input's files; of one file, the file's own.
+
+    Of several paths, one a channel, the order counts.
+    """
+    if not isinstance(path, (str, Path)):
+        channels = [content_sha256(one) for one in path]
+        return channels[0] if len(channels) == 1 else hashlib.sha256(",".join(channels).encode()).hexdigest()
     hashes = sorted(sha256_of(file) for file in files_of(path))
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
-def read_unchanged(path: str | Path, read: Callable[[], T]) -> tuple[T, InputState]:
+def read_unchanged(path: Paths, read: Callable[[], T]) -> tuple[T, InputState]:
     """Return what `read` reads at `path`, and the state of the input that it read.
 
     Raises

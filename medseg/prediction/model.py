@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medseg.bundle import open_config, own_weights, weight_files
 from medseg.errors import InputError, unwrapped
 from medseg.prediction.case import Pipeline, infer, postprocess, preprocess
@@ -17,9 +19,11 @@ from medseg.read import (
     UNLIKE_TRAINING,
     Selection,
     Volume,
+    check_count,
     checked,
     compared,
     in_words,
+    joined,
     read_volume,
     volume_of_array,
 )
@@ -42,15 +46,20 @@ class Model:
         How large the process may grow; 0 for what is free, less a tenth.
     selection
         Which volume of a path is meant, and what may be repaired in it.
+    channels
+        Of an image.
     """
 
     pipeline: Pipeline
     spatial_dims: int
     budget_mib: float
     selection: Selection
+    channels: int = 1
 
     def __call__(self, data: Any, affine: Any = None) -> Volume:
         """Return the labels of a volume, an array with its affine, or the volume at a path, on its own grid.
+
+        Of several channels: an array (channels, I, J, K), or a list of volumes, arrays or paths, one a channel.
 
         Raises
         ------
@@ -58,7 +67,7 @@ class Model:
             What is wrong with it, the same for a file, a `Volume` and an array; an array without an affine lies
             nowhere, and has no size in mm (`GEOMETRY_BAD_AFFINE`).
         """
-        volume, far = compared(_as_volume(data, affine, self.selection), self.pipeline.training_images)
+        volume, far = compared(_as_volume(data, affine, self), self.pipeline.training_images)
         if far:
             log.warning("%s: %s", UNLIKE_TRAINING, in_words(far))
         check_volume(volume, spatial_dims=self.spatial_dims, formats=("nifti",))
@@ -105,10 +114,23 @@ def _open(bundle: str, _: Sequence[tuple], overrides: str) -> Model:
         spatial_dims=config.metadata.spatial_dims,
         budget_mib=parser.get_parsed_content("budget_mib"),
         selection=Selection(**select),
+        channels=config.metadata.network_channels,
     )
 
 
-def _as_volume(data: Any, affine: Any, selection: Selection) -> Volume:
+def _as_volume(data: Any, affine: Any, model: Model) -> Volume:
+    """Return an input as one volume of as many channels as the model takes."""
+    parts = list(data) if isinstance(data, (list, tuple)) else [data]
+    if len(parts) == 1 and isinstance(parts[0], (str, Path)):
+        return read_volume(parts[0], **model.selection.as_json(), channels=model.channels)
+    if len(parts) == 1 and model.channels > 1 and np.ndim(parts[0]) == 4:
+        parts = list(parts[0])
+    volumes = [_of_channel(part, affine, model.selection) for part in parts]
+    check_count(sum(len(volume.channels) for volume in volumes), model.channels, "the input")
+    return volumes[0] if len(volumes) == 1 else joined(volumes)
+
+
+def _of_channel(data: Any, affine: Any, selection: Selection) -> Volume:
     if isinstance(data, (str, Path)):
         return read_volume(data, **selection.as_json())
     if isinstance(data, Volume):

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from traceback import walk_tb
 from typing import Any, TypeVar
 
-from medseg.cases import Case
+from medseg.cases import Case, images_of
 from medseg.errors import InputError, cause_of, causes_of
 from medseg.prediction.inputs import InputState
 from medseg.prediction.origin import same_model
@@ -38,7 +38,7 @@ class Record:
     message
         The failure in words, without anything of a patient's.
     inputs
-        The path that was read.
+        The paths that were read, one a channel where they are several.
     input
         What was there when it was read; empty where it was not.
     outputs
@@ -121,7 +121,7 @@ def _listed(value: Mapping[str, Any], key: str) -> list[Any]:
 def begun(case: Case) -> Record:
     """Return the record of an attempt that begins now; its status is failed until it is done."""
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Record(case["id"], inputs=(case["image"],), started=started)
+    return Record(case["id"], inputs=tuple(images_of(case)), started=started)
 
 
 def attempt(

@@ -27,7 +27,7 @@ from medseg.prediction.record import Record, attempt, log_case
 from medseg.prediction.resources import Resources
 from medseg.prediction.shards import share
 from medseg.read import UNLIKE_TRAINING, Selection, in_words
-from medseg.write import Output, OutputFormats, write_results
+from medseg.write import Output, OutputFormats, check_seg_type, write_results
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +84,8 @@ def predict_cases(
         Ctrl-C and SIGTERM: the case being written was finished, the one being segmented dropped.
     """
     selection, formats, resources = selection or Selection(), formats or OutputFormats(), resources or Resources()
+    if "dicom-seg" in formats.names:
+        check_seg_type(formats.seg_type, origin.metadata)
     check_case_ids(cases)
     check_outputs(cases, output_dir, formats.names)
     cases = share(cases, shard)
@@ -135,9 +137,15 @@ def _predict(
         log_case(record, len(done) + len(folder.claims.settled), len(left))
 
     formats = folder.formats.names
-    spatial_dims = folder.origin.metadata.spatial_dims
-    first = pipelines[0]
-    reading = Reading(folder.selection, spatial_dims, formats, first.preprocessing, first.training_images)
+    metadata, first = folder.origin.metadata, pipelines[0]
+    reading = Reading(
+        folder.selection,
+        metadata.spatial_dims,
+        formats,
+        first.preprocessing,
+        first.training_images,
+        metadata.network_channels,
+    )
     segments = [segmenter(each, resources.budget_mib, "probabilities" in formats) for each in pipelines]
     source = _source(folder.claims.take(left), reading, resources)
     with batch.stopped_by_sigterm(), closing(source):

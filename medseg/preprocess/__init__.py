@@ -2,6 +2,6 @@
 
 from medseg.preprocess.keys import IMAGE, LABEL, PRED
 from medseg.preprocess.pipeline import preprocessing
-from medseg.preprocess.resample import Resampled
+from medseg.preprocess.resample import COARSE_AXIS, Resampled
 
-__all__ = ["IMAGE", "LABEL", "PRED", "Resampled", "preprocessing"]
+__all__ = ["COARSE_AXIS", "IMAGE", "LABEL", "PRED", "Resampled", "preprocessing"]

@@ -8,6 +8,7 @@ from typing import Any
 from monai.config import KeysCollection
 from monai.transforms import (
     ClipIntensityPercentilesd,
+    Compose,
     MapTransform,
     NormalizeIntensityd,
 )
@@ -16,6 +17,48 @@ from medseg.errors import InputError
 from medseg.preprocess.keys import IMAGE
 
 SLAB_PLANES = 8  # scaled at a time
+
+
+def of_channels(intensity: Mapping[str, Any] | Sequence[Mapping[str, Any]], channels: int) -> list[MapTransform]:
+    """Return the intensity transforms of a model's channels.
+
+    Parameters
+    ----------
+    intensity
+        See `normalization`; one for all channels, or a list of one each. Each channel has its own percentiles,
+        mean and standard deviation.
+
+    Raises
+    ------
+    InputError
+        `CONFIG_BAD_VALUE`, also for a list of another length.
+    """
+    each = [intensity] * channels if isinstance(intensity, Mapping) else list(intensity)
+    if len(each) != channels:
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            f"preprocessing, intensity lists {len(each)} channels, and network, channels is {channels}; give one "
+            "for all, or a list of one a channel",
+        )
+    found = [normalization(**one) for one in each]
+    return found[0] if channels == 1 else [ByChanneld(IMAGE, [Compose(transforms) for transforms in found])]
+
+
+class ByChanneld(MapTransform):
+    """Change each channel of an image (channels, I, J, K) by its own transform, in place."""
+
+    def __init__(self, keys: KeysCollection, transforms: Sequence[Compose]) -> None:
+        super().__init__(keys)
+        self.transforms = transforms
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        out = dict(data)
+        for key in self.key_iterator(out):
+            voxels = out[key].as_tensor()
+            for number, transform in enumerate(self.transforms):
+                one = out[key][number : number + 1]
+                voxels[number] = transform({IMAGE: one})[IMAGE].as_tensor()[0]
+        return out
 
 
 def normalization(

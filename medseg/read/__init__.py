@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 
 from medseg.lazy import lazy_names
 from medseg.read.arrays import checked, volume_of_array
+from medseg.read.channels import check_channel_grid, joined
 from medseg.read.dicom import walk
 from medseg.read.dicom_header import looks_like_dicom
 from medseg.read.dicom_values import quiet
 from medseg.read.fingerprint import UNLIKE_TRAINING, TrainingImages, compared, fingerprint, in_words
 from medseg.read.formats import is_readable
+from medseg.read.grid import check_count
 from medseg.read.nifti import is_nifti, read_nifti
 from medseg.read.repair import REPAIRS, Repair
 from medseg.read.selection import Selection
-from medseg.read.study import files_of, read_study, read_volume, scan
+from medseg.read.study import Paths, files_of, read_study, read_volume, scan
 from medseg.read.volume import Finding, Volume
 
 if TYPE_CHECKING:
@@ -29,11 +31,14 @@ __all__ = [
     "UNLIKE_TRAINING",
     "Finding",
     "LoadStudyd",
+    "Paths",
     "Repair",
     "Selection",
     "StudyReader",
     "TrainingImages",
     "Volume",
+    "check_channel_grid",
+    "check_count",
     "checked",
     "compared",
     "files_of",
@@ -41,6 +46,7 @@ __all__ = [
     "in_words",
     "is_nifti",
     "is_readable",
+    "joined",
     "looks_like_dicom",
     "quiet",
     "read_nifti",

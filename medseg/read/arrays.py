@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.read.channels import joined
 from medseg.read.grid import check_axes, shape_3d
 from medseg.read.volume import Volume, check_affine, check_fits
 from medseg.read.voxels import result_dtype, to_voxels
@@ -67,9 +68,10 @@ def checked(volume: Volume) -> Volume:
     InputError
         As `volume_of_array`.
     """
-    found = volume_of_array(volume.array, volume.affine, "the volume")
+    first, *further = [volume_of_array(array, volume.affine, "the volume") for array in volume.channels]
+    found = joined([first, *further])
     codes = tuple(dict.fromkeys((*volume.codes, *found.codes)))
-    return replace(volume, array=found.array, affine=found.affine, codes=codes)
+    return replace(volume, array=found.array, affine=found.affine, codes=codes, further=found.further)
 
 
 def _numbers(affine: Any, name: object) -> np.ndarray:

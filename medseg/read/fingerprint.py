@@ -25,6 +25,7 @@ FACTORS = {"extent": 1.5, "spacing": 2.0, "distinct": 2.0}
 AXES = "xyz"  # left–right, back–front, feet–head
 INTENSITIES = ("mr", "ct")
 UNLIKE_TRAINING = "INPUT_UNLIKE_TRAINING"
+OF_CHANNEL = "_of_channel_"  # ends the names of numbers of a channel after the first, before its number from 1
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class TrainingImages:
         """Return what `as_json` gave; None for anything else, as a later version may have written."""
         try:
             ranges = {str(name): (float(low), float(high)) for name, (low, high) in value["ranges"].items()}
-            return cls(INTENSITIES[INTENSITIES.index(value["intensity"])], int(value["cases"]), ranges)
+            for kind in _kinds(value["intensity"]):
+                INTENSITIES.index(kind)
+            return cls(value["intensity"], int(value["cases"]), ranges)
         except (AttributeError, KeyError, TypeError, ValueError):
             return None
 
@@ -110,6 +113,7 @@ def in_words(far: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _allowed(name: str, low: float, high: float) -> tuple[float, float]:
+    name = name.partition(OF_CHANNEL)[0]
     margin = MARGIN_HU if name.endswith("_hu") else MARGIN_SHARE
     if name.endswith(("_hu", "_share")):
         return low - margin, high + margin
@@ -126,13 +130,14 @@ def fingerprint(volume: Volume, intensity: str) -> dict[str, float]:
         As it was read, before preprocessing.
     intensity
         ``"ct"``: percentiles in Hounsfield units. ``"mr"``: where the median lies between them and how high the
-        low one is, as shares of the high one.
+        low one is, as shares of the high one. One for all channels, or one each, joined by ``+``: ``"ct+mr"``.
 
     Returns
     -------
     dict
         ``p0.5_hu``, ``p50_hu``, ``p99.5_hu``, or ``median_share`` and ``low_share``; ``negative_share`` of the
-        voxels; ``distinct_values``; and along x (left–right), y (back–front), z (feet–head) ``extent_x_mm`` and
+        voxels; ``distinct_values``; the same of further channels, with ``_of_channel_2`` and so on at the end; and
+        along x (left–right), y (back–front), z (feet–head) ``extent_x_mm`` and
         ``spacing_x_mm``.
 
     Raises
@@ -140,9 +145,25 @@ def fingerprint(volume: Volume, intensity: str) -> dict[str, float]:
     InputError
         `CONFIG_BAD_VALUE`: another kind of intensity.
     """
-    if intensity not in INTENSITIES:
+    kinds = _kinds(intensity)
+    if not set(kinds) <= set(INTENSITIES):
         raise InputError("CONFIG_BAD_VALUE", f"intensity kind {intensity!r}: 'mr' and 'ct' are known")
-    values = _sample(volume.array)
+    found: dict[str, float] = {}
+    for number, array in enumerate(volume.channels, start=1):
+        of_channel = _intensities(_sample(array), kinds[min(number, len(kinds)) - 1])
+        found |= {name + (f"{OF_CHANNEL}{number}" if number > 1 else ""): n for name, n in of_channel.items()}
+    axes = io_orientation(volume.affine)[:, 0].astype(int)
+    for axis, n, mm in zip(axes, volume.array.shape, volume.spacing_mm, strict=True):
+        found |= {f"extent_{AXES[axis]}_mm": n * mm, f"spacing_{AXES[axis]}_mm": mm}
+    return {name: float(f"{value:.6g}") for name, value in sorted(found.items())}
+
+
+def _kinds(intensity: str) -> list[str]:
+    return intensity.split("+")
+
+
+def _intensities(values: np.ndarray, intensity: str) -> dict[str, float]:
+    """Return what a channel's values are like."""
     low, median, high = (float(value) for value in np.percentile(values, PERCENTILES))
     found: dict[str, float] = {}
     if intensity == "ct":
@@ -151,10 +172,7 @@ def fingerprint(volume: Volume, intensity: str) -> dict[str, float]:
         largest = max(abs(low), abs(high)) or 1.0
         found |= {"median_share": (median - low) / ((high - low) or 1.0), "low_share": low / largest}
     found |= {"negative_share": float((values < 0).mean()), "distinct_values": float(len(np.unique(values)))}
-    axes = io_orientation(volume.affine)[:, 0].astype(int)
-    for axis, n, mm in zip(axes, volume.array.shape, volume.spacing_mm, strict=True):
-        found |= {f"extent_{AXES[axis]}_mm": n * mm, f"spacing_{AXES[axis]}_mm": mm}
-    return {name: float(f"{value:.6g}") for name, value in sorted(found.items())}
+    return found
 
 
 def _sample(array: np.ndarray) -> np.ndarray:

@@ -24,15 +24,18 @@ class Format(NamedTuple):
         Returns ``codes``, ``shape`` and ``affine`` by the header alone, or refuses the file by `InputError`.
     read
         Returns the volume, or refuses the file.
+    several
+        Whether a file may hold several channels; then `scan` and `read` also take how many are wanted.
     """
 
     is_named: Callable[[str | Path], bool]
-    scan: Callable[[Path], Any]
-    read: Callable[[Path], Volume]
+    scan: Callable[..., Any]
+    read: Callable[..., Volume]
+    several: bool = False
 
 
 FORMATS = (
-    Format(is_nifti, scan_nifti, read_nifti),
+    Format(is_nifti, scan_nifti, read_nifti, several=True),
     Format(is_itk_format, scan_itk, read_itk),  # NRRD and MetaImage
 )
 
@@ -42,13 +45,20 @@ def is_readable(path: str | Path) -> bool:
     return any(each.is_named(path) for each in FORMATS)
 
 
-def scan_file(path: Path) -> Finding:
+def scan_file(path: Path, channels: int | None = 1) -> Finding:
     """Say what is in a file of one of the `FORMATS`, by its header."""
     found = next(each for each in FORMATS if each.is_named(path))
+    wanted = {"channels": channels} if found.several else {}
     try:
-        facts = found.scan(path)
+        facts = found.scan(path, **wanted)
     except InputError as error:
         return Finding.refused((path,), error)
     return Finding(
-        (path,), "ok", facts.codes, shape=facts.shape, affine=facts.affine, load=partial(found.read, path)
+        (path,),
+        "ok",
+        facts.codes,
+        shape=facts.shape,
+        affine=facts.affine,
+        load=partial(found.read, path, **wanted),
+        channels=facts.channels if found.several else 1,
     )

@@ -34,6 +34,23 @@ def shape_3d(dims: Sequence[int], path: object) -> tuple[int, int, int]:
     return i, j, k
 
 
+def check_count(there: int, wanted: int | None, path: object) -> None:
+    """Refuse another number of channels than `wanted`; None takes any.
+
+    Raises
+    ------
+    InputError
+        `CHANNELS_MISMATCH`.
+    """
+    if wanted is not None and there != wanted:
+        has, needs = (f"{n} channel{'s' * (n != 1)}" for n in (there, wanted))
+        raise InputError(
+            "CHANNELS_MISMATCH",
+            f"{path} has {has}, and {needs} are needed, in the order that the model was trained with; give a "
+            "list of images, one a channel, or one 4D NIfTI with the channels along its last axis",
+        )
+
+
 def check_axes(affine: np.ndarray, path: object) -> None:
     """Refuse an affine whose axes are not three, at right angles, of a length that voxels have.
 

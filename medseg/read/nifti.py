@@ -22,7 +22,7 @@ def is_nifti(path: str | Path) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith(".")
 
 
-def scan_nifti(path: str | Path) -> NiftiHeader:
+def scan_nifti(path: str | Path, channels: int | None = 1) -> NiftiHeader:
     """Judge a NIfTI file by its header and its size, as `read_nifti` does before it reads voxels.
 
     Raises
@@ -32,12 +32,17 @@ def scan_nifti(path: str | Path) -> NiftiHeader:
     """
     path = Path(path)
     with open_bytes(path, gzipped=_is_gzipped(path)) as stream:
-        header, _ = _checked(stream, path)
+        header, _ = _checked(stream, path, channels)
     return header
 
 
-def read_nifti(path: str | Path) -> Volume:
+def read_nifti(path: str | Path, channels: int | None = 1) -> Volume:
     """Read one volume from ``.nii`` or ``.nii.gz``, NIfTI-1 or NIfTI-2.
+
+    Parameters
+    ----------
+    channels
+        How many are wanted along a fourth axis; None for as many as there are.
 
     Returns
     -------
@@ -51,26 +56,28 @@ def read_nifti(path: str | Path) -> Volume:
     Raises
     ------
     InputError
-        `FILE_MISSING`, `FILE_UNREADABLE`, `FILE_TRUNCATED`, `FILE_TOO_LARGE`, `GEOMETRY_BAD_AFFINE`,
-        `GEOMETRY_FORMS_DISAGREE`, `GEOMETRY_NOT_3D`, `GEOMETRY_SHEARED`, `IMAGE_EMPTY`, `IMAGE_NOT_FINITE`,
-        `IMAGE_NOT_SCALAR`.
+        `CHANNELS_MISMATCH`, `FILE_MISSING`, `FILE_UNREADABLE`, `FILE_TRUNCATED`, `FILE_TOO_LARGE`,
+        `GEOMETRY_BAD_AFFINE`, `GEOMETRY_FORMS_DISAGREE`, `GEOMETRY_NOT_3D`, `GEOMETRY_SHEARED`, `IMAGE_EMPTY`,
+        `IMAGE_NOT_FINITE`, `IMAGE_NOT_SCALAR`.
     """
     path = Path(path)
     with open_bytes(path, gzipped=_is_gzipped(path)) as stream:
-        header, position = _checked(stream, path)
+        header, position = _checked(stream, path, channels)
         skip(stream, header.offset - position, path)
-        stored = np.empty(header.shape, header.dtype.newbyteorder("="), order="F")
+        stored = np.empty(header.stored_shape, header.dtype.newbyteorder("="), order="F")
         fill(stream, stored, path)
         finish(stream, path)
         if not header.dtype.isnative:
             stored.byteswap(inplace=True)
         array, codes = to_voxels(stored, path, header.slope, header.inter)
-    return Volume(array=array, affine=header.affine, codes=header.codes + codes, source=(path,))
+    first, *further = (array,) if header.channels == 1 else np.moveaxis(array, 3, 0)
+    codes = header.codes + codes
+    return Volume(first, header.affine, codes=codes, source=(path,), further=tuple(further))
 
 
-def _checked(stream: BinaryIO, path: Path) -> tuple[NiftiHeader, int]:
-    header, position = parse_header(stream, path)
-    n_voxels = prod(header.shape)
+def _checked(stream: BinaryIO, path: Path, channels: int | None) -> tuple[NiftiHeader, int]:
+    header, position = parse_header(stream, path, channels)
+    n_voxels = prod(header.stored_shape)
     promised = header.offset + n_voxels * header.dtype.itemsize
     result = result_dtype(header.dtype, header.slope, header.inter)
     converted = n_voxels * result.itemsize if result != header.dtype.newbyteorder("=") else 0

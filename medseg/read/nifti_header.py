@@ -15,7 +15,7 @@ import nibabel
 import numpy as np
 
 from medseg.errors import InputError
-from medseg.read.grid import shape_3d
+from medseg.read.grid import check_count, shape_3d
 from medseg.read.nifti_affine import affine_of
 
 HEADERS = {348: (nibabel.Nifti1Header, b"n+1\0"), 540: (nibabel.Nifti2Header, b"n+2\0")}
@@ -47,6 +47,8 @@ class NiftiHeader:
         Bytes before the first voxel, header included.
     slope, inter
         A voxel is ``stored · slope + inter``; 1 and 0 where the file does not scale.
+    channels
+        Volumes along a fourth axis.
     """
 
     shape: tuple[int, int, int]
@@ -56,20 +58,31 @@ class NiftiHeader:
     offset: int
     slope: float
     inter: float
+    channels: int = 1
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of all voxels, with a fourth axis where there are several channels."""
+        return self.shape if self.channels == 1 else (*self.shape, self.channels)
 
 
-def parse_header(stream: BinaryIO, path: Path) -> tuple[NiftiHeader, int]:
+def parse_header(stream: BinaryIO, path: Path, channels: int | None = 1) -> tuple[NiftiHeader, int]:
     """Take a header off the stream; give what it says and its length in bytes.
+
+    Parameters
+    ----------
+    channels
+        How many volumes there may be along a fourth axis; None for any number.
 
     Raises
     ------
     InputError
-        `FILE_UNREADABLE`, `FILE_TRUNCATED`, `IMAGE_NOT_SCALAR`, `IMAGE_EMPTY`, `GEOMETRY_NOT_3D`, and what
-        `affine_of` raises.
+        `FILE_UNREADABLE`, `FILE_TRUNCATED`, `IMAGE_NOT_SCALAR`, `IMAGE_EMPTY`, `GEOMETRY_NOT_3D`,
+        `CHANNELS_MISMATCH`, and what `affine_of` raises.
     """
     header, size = _header(stream, path)
     dtype = _dtype(header, path)
-    shape = _shape(header, path)
+    shape, there = _shape(header, path, channels)
     offset = float(header["vox_offset"])
     if not (isfinite(offset) and offset.is_integer() and size + 4 <= offset <= MAX_OFFSET_BYTES):
         raise _unreadable(
@@ -84,7 +97,7 @@ def parse_header(stream: BinaryIO, path: Path) -> tuple[NiftiHeader, int]:
     elif not (isfinite(slope) and isfinite(inter)):
         slope, inter = 1.0, 0.0
         codes += ("IMAGE_NO_SCALING",)
-    return NiftiHeader(shape, affine, codes, dtype, int(offset), slope, inter), size
+    return NiftiHeader(shape, affine, codes, dtype, int(offset), slope, inter, there), size
 
 
 def _header(stream: BinaryIO, path: Path) -> tuple[Any, int]:
@@ -118,14 +131,18 @@ def _dtype(header: Any, path: Path) -> np.dtype:
     return np.dtype(header.endianness + TYPES[number])
 
 
-def _shape(header: Any, path: Path) -> tuple[int, int, int]:
+def _shape(header: Any, path: Path, channels: int | None) -> tuple[tuple[int, int, int], int]:
+    """Return the shape of one channel, and how many there are."""
     n_axes = int(header["dim"][0])
     if not 0 <= n_axes <= 7:
         raise _unreadable(path, f"it claims {n_axes} axes, and 1 to 7 are possible")
     dims = [int(n) for n in header["dim"][1 : n_axes + 1]]
     if any(n < 0 for n in dims):
         raise _unreadable(path, f"its shape {tuple(dims)} has a negative axis")
-    return shape_3d(dims, path)
+    there = dims.pop() if channels != 1 and n_axes == 4 and dims[3] > 1 else 1
+    shape = shape_3d(dims, path)
+    check_count(there, channels, path)
+    return shape, there
 
 
 def _unreadable(path: Path, found: str) -> InputError:

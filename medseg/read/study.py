@@ -7,24 +7,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medseg.errors import InputError
+from medseg.errors import InputError, some
+from medseg.read.channels import joined
 from medseg.read.dicom import files_below, files_of_dicomdir, is_dicomdir, scan_dicom
 from medseg.read.formats import is_readable, scan_file
+from medseg.read.grid import check_count
 from medseg.read.selection import Selection
 from medseg.read.volume import Finding, Volume
 
 log = logging.getLogger(__name__)
+Paths = str | Path | Sequence[str | Path]  # of a volume; several, of one channel each
 
 
-def scan(path: str | Path, repairs: Sequence[str] = ()) -> list[Finding]:
+def scan(path: str | Path, repairs: Sequence[str] = (), channels: int | None = 1) -> list[Finding]:
     """Say what is at `path`, by headers alone.
 
     Parameters
     ----------
     path
         A file (NIfTI, NRRD, MetaImage, DICOM, ``DICOMDIR``), or a folder of any, searched to its depth.
-    repairs
-        As ``repair`` of `read_volume`.
+    repairs, channels
+        As ``repair`` and ``channels`` of `read_volume`.
 
     Returns
     -------
@@ -38,15 +41,20 @@ def scan(path: str | Path, repairs: Sequence[str] = ()) -> list[Finding]:
     """
     path = Path(path).expanduser()
     files, outside = _files_at(path)
-    others = [scan_file(file) for file in files if is_readable(file)]
+    others = [scan_file(file, channels) for file in files if is_readable(file)]
     found = [*outside, *others, *scan_dicom((file for file in files if not is_readable(file)), repairs)]
     if not found and not path.is_dir():
         raise InputError("FILE_UNREADABLE", f"{path} is no NIfTI, NRRD, MetaImage or DICOM file")
     return found
 
 
-def files_of(path: str | Path) -> list[Path]:
-    """Return the files that reading `path` may open, sorted: itself, those below it, or those a DICOMDIR lists."""
+def files_of(path: Paths) -> list[Path]:
+    """Return the files that reading `path` may open, sorted: itself, those below it, or those a DICOMDIR lists.
+
+    Those of several paths follow each other in the order of the paths.
+    """
+    if not isinstance(path, (str, Path)):
+        return [file for one in path for file in files_of(one)]
     path = Path(path).expanduser()
     files, _ = _files_at(path)
     return sorted({path, *files} if path.is_file() else files)
@@ -101,19 +109,20 @@ def read_study(path: str | Path) -> list[Volume]:
 
 
 def read_volume(
-    path: str | Path,
+    path: Paths,
     *,
     series_uid: str = "",
     description: str = "",
     modality: str = "",
     repair: str | Sequence[str] = (),
+    channels: int | None = 1,
 ) -> Volume:
     """Read the one volume at `path`, or of those there the one that is named; never just the first.
 
     Parameters
     ----------
     path
-        As in `scan`.
+        As in `scan`; or a list of them, one a channel, which all have to lie on one grid.
     series_uid
         DICOM SeriesInstanceUID.
     description
@@ -124,15 +133,27 @@ def read_volume(
         ``"tilt"``, ``"uneven"`` or a list of both: DICOM slices of a tilted gantry, or at uneven distances, are
         resampled to a straight grid instead of being refused (``docs/how-to/repair.md``). What was done stands in
         ``codes`` and ``repair`` of the volume; slices that need no repair are read as ever.
+    channels
+        How many it must have; None for any number. A 4D NIfTI has them along its last axis.
 
     Raises
     ------
     InputError
-        `DICOM_SEVERAL_SERIES`, `DICOM_NO_SUCH_SERIES`, `CONFIG_BAD_VALUE`, or why the one that is meant was
-        refused.
+        `DICOM_SEVERAL_SERIES`, `DICOM_NO_SUCH_SERIES`, `CONFIG_BAD_VALUE`, `CHANNELS_MISMATCH`,
+        `GEOMETRY_CHANNEL_GRID`, or why the one that is meant was refused.
     """
     selection = Selection(series_uid, description, modality, repair)
-    found = scan(path, selection.repair)
+    if isinstance(path, (str, Path)):
+        return _read_one(path, selection, channels)
+    paths = list(path)
+    if len(paths) == 1:
+        return _read_one(paths[0], selection, channels)
+    check_count(len(paths), channels, f"the list {some([Path(one).name for one in paths])}")
+    return joined([_read_one(one, selection, 1) for one in paths])
+
+
+def _read_one(path: str | Path, selection: Selection, channels: int | None) -> Volume:
+    found = scan(path, selection.repair, channels)
     possible = [finding for finding in found if finding.verdict != "skipped"]
     chosen = [finding for finding in possible if selection.matches(finding)]
     if not possible:
@@ -153,6 +174,7 @@ def read_volume(
     one = (unknown or chosen)[0]
     if one.load is None:
         raise InputError(one.codes[0], one.message)
+    check_count(one.channels, channels, path)
     return one.load()
 
 

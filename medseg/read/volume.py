@@ -36,6 +36,8 @@ class Volume:
         For multi-frame DICOM, the number (from 1) of each slice's frame in its file; empty otherwise.
     repair
         Where the slices that were read lie in this volume, if it was resampled from them; else None.
+    further
+        Voxels of the channels after the first, each as `array`; all else is the first one's. Empty for most.
     """
 
     array: np.ndarray
@@ -46,11 +48,22 @@ class Volume:
     source: tuple[Path, ...] = field(default=(), repr=False)
     frames: tuple[int, ...] = field(default=(), repr=False)
     repair: Repair | None = field(default=None, repr=False)
+    further: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if self.array.ndim != 3:
             raise InputError("GEOMETRY_NOT_3D", f"a volume has three axes, this one {self.array.ndim}")
         check_affine(self.affine, "the volume")
+
+    @property
+    def channels(self) -> tuple[np.ndarray, ...]:
+        """The voxels of each channel, (I, J, K)."""
+        return (self.array, *self.further)
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message: its first file, where it was read from one."""
+        return str(self.source[0]) if self.source else "the array"
 
     @property
     def spacing_mm(self) -> tuple[float, ...]:
@@ -101,6 +114,8 @@ class Finding:
         The refusal in words; without anything from the file's header.
     shape, affine
         Of the volume, axes (I, J, K), to RAS+ mm; None where there is none.
+    channels
+        How many it has.
     series_number, description
         DICOM SeriesNumber and SeriesDescription, to know a series by; free text, for no log and no message.
     load
@@ -118,6 +133,7 @@ class Finding:
     series_number: str = field(default="", repr=False)
     description: str = field(default="", repr=False)
     load: Callable[[], Volume] | None = field(default=None, repr=False)
+    channels: int = 1
 
     @classmethod
     def refused(

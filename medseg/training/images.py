@@ -10,7 +10,9 @@ from medseg.cases import Case
 from medseg.read import TrainingImages, fingerprint, read_volume
 
 
-def describe_images(cases: Sequence[Case], intensity: Mapping[str, Any], *, threads: int = 4) -> TrainingImages:
+def describe_images(
+    cases: Sequence[Case], intensity: Mapping[str, Any] | Sequence[Mapping[str, Any]], *, threads: int = 4
+) -> TrainingImages:
     """Read each image once, before preprocessing, and return the range of each number over them.
 
     Parameters
@@ -18,12 +20,14 @@ def describe_images(cases: Sequence[Case], intensity: Mapping[str, Any], *, thre
     cases
         At least one.
     intensity
-        Of the preprocessing: its ``kind`` says whether units are the same everywhere (``"ct"``) or not.
+        Of the preprocessing: its ``kind`` says whether units are the same everywhere (``"ct"``) or not. A list of
+        them is one a channel.
     """
-    kind = intensity["kind"]
+    kinds = [intensity["kind"]] if isinstance(intensity, Mapping) else [one["kind"] for one in intensity]
+    kind = kinds[0] if len(set(kinds)) == 1 else "+".join(kinds)
 
     def described(case: Case) -> dict[str, float]:
-        return fingerprint(read_volume(case["image"]), kind)
+        return fingerprint(read_volume(case["image"], channels=None), kind)
 
     with ThreadPoolExecutor(threads) as pool:
         return TrainingImages.of(list(pool.map(described, cases)), kind)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from medseg.cases import Regions, painted, painted_masks
 from medseg.report import may_be_shown
 from medseg.training.checkpoints import Checkpoints
 from medseg.training.pictures import Colours, slice_row
@@ -30,6 +33,8 @@ class TrainingLog:
         Iterations between two points of the training curves.
     pictures
         Validation cases shown at each validation.
+    regions
+        Of a network whose channels are logits of overlapping regions: their ids by name.
     """
 
     def __init__(
@@ -40,7 +45,9 @@ class TrainingLog:
         colours: Colours,
         every: int = 10,
         pictures: int = 3,
+        regions: Regions | None = None,
     ) -> None:
+        self.regions = regions
         self.folder = Path(output_dir) / "tensorboard"
         self.checkpoints, self.colours = checkpoints, colours
         self.every, self.pictures = every, pictures
@@ -84,16 +91,19 @@ class TrainingLog:
     def _validated_case(self, evaluator: Engine, trainer: Engine) -> None:
         for item in evaluator.state.output:
             if self.shown < self.pictures and may_be_shown(getattr(item["image"], "meta", {}).get("codes", "")):
-                picture = slice_row(
-                    item["image"][0].cpu().numpy(),
-                    item["label"][0].cpu().numpy().astype("uint8"),
-                    item["pred"].argmax(0).to(torch.uint8).cpu().numpy(),
-                    self.colours,
-                )
+                reference, predicted = self._label_maps(item)
+                picture = slice_row(item["image"][0].cpu().numpy(), reference, predicted, self.colours)
                 self.writer.add_image(
                     f"validation/case_{self.shown}", picture, trainer.state.iteration, dataformats="HWC"
                 )
                 self.shown += 1
+
+    def _label_maps(self, item: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        reference, scores = item["label"][0].cpu().numpy().astype("uint8"), item["pred"]
+        if not self.regions:
+            return reference, scores.argmax(0).to(torch.uint8).cpu().numpy()
+        masks = list((scores.as_subclass(torch.Tensor) > 0).cpu().numpy())
+        return painted(reference, self.regions), painted_masks(masks, self.regions)
 
     def _validated(self, evaluator: Engine, trainer: Engine) -> None:
         metrics: Mapping[str, float] = evaluator.state.metrics

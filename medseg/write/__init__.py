@@ -4,7 +4,7 @@ nibabel and highdicom are imported by the function that needs them. A new output
 in `results`.
 """
 
-from medseg.write.dicom_seg import SEG_TYPES, write_dicom_seg
+from medseg.write.dicom_seg import SEG_TYPES, check_seg_type, write_dicom_seg
 from medseg.write.nifti import write_label_map
 from medseg.write.probabilities import write_probabilities
 from medseg.write.results import SUFFIXES, Output, OutputFormats, check_volume, write_results
@@ -15,6 +15,7 @@ __all__ = [
     "SUFFIXES",
     "Output",
     "OutputFormats",
+    "check_seg_type",
     "check_volume",
     "write_dicom_seg",
     "write_label_map",

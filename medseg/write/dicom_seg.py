@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, generate_uid
 
 from medseg.bundle import Metadata, Segment, segments_of
+from medseg.cases import region_mask
 from medseg.errors import InputError
 from medseg.files import atomic
 from medseg.read import Volume, quiet
@@ -51,14 +52,15 @@ def write_dicom_seg(
         and colours (see `medseg.bundle.segments.segments_of`).
     seg_type
         ``"BINARY"``: a frame for each segment and slice, one bit a voxel; segments are numbered from 1.
-        ``"LABELMAP"``: one frame a slice that holds label ids (DICOM since 2024; few viewers know it yet).
+        ``"LABELMAP"``: one frame a slice that holds label ids (DICOM since 2024; few viewers know it yet), and no
+        regions, which overlap.
 
     Raises
     ------
     InputError
         `FORMAT_NEEDS_DICOM`, `GEOMETRY_LABEL_GRID`, `LABEL_UNKNOWN_ID`, `CONFIG_BAD_VALUE`.
     """
-    check_seg_type(seg_type)
+    check_seg_type(seg_type, metadata)
     segments = segments_of(metadata)
     check_labels(labels, segments)
     with quiet():
@@ -69,10 +71,12 @@ def write_dicom_seg(
             seg.save_as(part, enforce_file_format=True)
 
 
-def check_seg_type(seg_type: str) -> None:
-    """Refuse a type of segmentation that is not written here."""
+def check_seg_type(seg_type: str, metadata: Metadata | None = None) -> None:
+    """Refuse a type of segmentation that is not written here, or cannot hold what the bundle gives."""
     if seg_type not in SEG_TYPES:
         raise InputError("CONFIG_BAD_VALUE", f"seg_type {seg_type!r}: {' and '.join(SEG_TYPES)} are known")
+    if seg_type == "LABELMAP" and metadata is not None and metadata.regions:
+        raise InputError("CONFIG_BAD_VALUE", "seg_type 'LABELMAP' holds no overlapping regions; give 'BINARY'")
 
 
 def check_labels(labels: np.ndarray, segments: Sequence[Segment]) -> None:
@@ -95,13 +99,17 @@ def _segmentation(
     import highdicom
 
     numbers = np.array([segment.label for segment in segments])
-    if seg_type == "BINARY":  # its segments are numbered 1, 2, 3 (PS3.3 C.8.20.4)
+    pixels = np.ascontiguousarray(labels.transpose(2, 1, 0))
+    if any(segment.region for segment in segments):
+        numbers = np.arange(1, len(segments) + 1)
+        pixels = np.stack([region_mask(pixels, segment.ids) for segment in segments], axis=-1).astype(np.uint8)
+    elif seg_type == "BINARY":  # its segments are numbered 1, 2, 3 (PS3.3 C.8.20.4)
         lookup = np.zeros(int(numbers.max()) + 1, labels.dtype)
         lookup[numbers] = numbers = np.arange(1, len(segments) + 1)
-        labels = lookup[labels]
+        pixels = lookup[pixels]
     return highdicom.seg.Segmentation(
         source_images=[_stand_in(source, k) for k in range(len(source.slices))],
-        pixel_array=np.ascontiguousarray(labels.transpose(2, 1, 0)),
+        pixel_array=pixels,
         segmentation_type=seg_type,
         segment_descriptions=[_description(s, int(n), metadata) for s, n in zip(segments, numbers, strict=True)],
         series_instance_uid=generate_uid(),

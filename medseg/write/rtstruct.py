@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage, generate_uid
 
 from medseg.bundle import ANATOMICAL_STRUCTURE, Metadata, Segment, segments_of
+from medseg.cases import region_mask
 from medseg.files import atomic
 from medseg.read import Volume, quiet
 from medseg.write.contours import outlines
@@ -108,7 +109,7 @@ def _contours(source: Source, segment: Segment, labels: np.ndarray) -> Dataset:
     contours = [
         _contour(source, k, polygon)
         for k in range(labels.shape[2])
-        for polygon in outlines(labels[:, :, k] == segment.label)
+        for polygon in outlines(region_mask(labels[:, :, k], segment.ids))
     ]
     if contours:
         roi.ContourSequence = contours

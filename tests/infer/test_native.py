@@ -225,3 +225,22 @@ def test_a_gpu_gives_the_labels_of_the_cpu():
             native.add(slab)
         maps.append(native.finish())
     assert (maps[0] == maps[1]).mean() >= 0.9999
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("coarse_axis", range(3))
+def test_across_a_coarse_axis_the_nearest_plane_is_taken(axis, coarse_axis):
+    scores = torch.randn(3, 6, 5, 7)
+    fine = [0.7, 0.6, 0.8]
+    native_shape = [8, 8, 8]
+    grid = {"native_shape": native_shape, "native_affine": np.diag([*fine, 1]), "axis": axis}
+    native = NativeLabels(grid_shape=scores.shape[1:], grid_affine=np.eye(4), coarse_axis=coarse_axis, **grid)
+    native.add(scores.narrow(1 + axis, 0, 2))
+    native.add(scores.narrow(1 + axis, 2, scores.shape[1 + axis] - 2))
+    last = scores.shape[1 + coarse_axis] - 1
+    nearest = np.floor(np.arange(8) * fine[coarse_axis] + 0.5).astype(int).clip(0, last)
+    looked_up = scores.index_select(1 + coarse_axis, torch.from_numpy(nearest))
+    spacing = [1.0, 1.0, 1.0]
+    spacing[coarse_axis] = fine[coarse_axis]
+    expected = labels_of(looked_up.numpy(), native_shape, np.diag([*fine, 1]), np.diag([*spacing, 1]))
+    np.testing.assert_array_equal(native.finish(), expected)

@@ -115,7 +115,7 @@ def test_other_weights_do_not_count_as_done(weights, tmp_path):
         ("preprocess.resample", "resample"),
         ("infer.segmentation", "_run"),
         ("infer.blending", "_Kept"),
-        ("infer.native", "_best"),
+        ("infer.native", "best_class"),
         ("infer", "find_components"),
         ("infer.postprocess", "keep_largest_component"),
         ("write.results", "write_label_map"),

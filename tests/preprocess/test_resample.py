@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import SimpleITK
 import torch
 from hypothesis import assume, given, settings
@@ -13,7 +14,7 @@ from monai.transforms import Compose, Orientationd, Spacingd
 
 import medseg.preprocess.resample
 from medseg.errors.exceptions import InputError
-from medseg.preprocess.resample import SAME_SPACING_MM, Resampled, resample
+from medseg.preprocess.resample import SAME_SPACING_MM, Resampled, resample, resample_labels
 
 RAS_LABELS = (("L", "R"), ("P", "A"), ("I", "S"))
 
@@ -128,6 +129,64 @@ def test_transform_keeps_the_facts_and_sets_the_affine():
 
 
 def test_wrong_numbers_are_named():
-    for how in ({"mode": "cubic"}, {"spacing_mm": (1, 1)}, {"spacing_mm": (1, float("nan"), 1)}):
+    for how in (
+        {"mode": "quintic"},
+        {"coarse_axis": 3},
+        {"spacing_mm": (1, 1)},
+        {"spacing_mm": (1, float("nan"), 1)},
+    ):
         with pytest.raises(InputError, match="three numbers"):
             resample(torch.zeros(2, 2, 2), np.eye(4), **how)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(*[st.integers(1, 40)] * 3),
+    seed=st.integers(0, 99),
+    wanted_mm=st.tuples(*[st.sampled_from([0.4, 1.0, 1.7, 3.1, -1.0])] * 3),
+    order=st.sampled_from(["C", "F"]),
+    orientation=st.sampled_from([None, "LPS", "SAR"]),
+    block=st.sampled_from([1, 500, 2**20]),
+    coarse_axis=st.sampled_from([None, 0, 2]),
+)
+def test_cubic_values_are_those_of_scipy(shape, seed, wanted_mm, order, orientation, block, coarse_axis):
+    voxels = np.random.default_rng(seed).integers(-1000, 1000, shape).astype(np.int16, order=order)
+    affine = np.diag([1.0, 1.2, 0.9, 1.0])
+    grid = {"spacing_mm": wanted_mm, "orientation": orientation}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(medseg.preprocess.resample, "BLOCK_VOXELS", block)
+        found, new_affine = resample(
+            torch.from_numpy(voxels), affine, **grid, mode="cubic", coarse_axis=coarse_axis
+        )
+    to_old = np.linalg.inv(affine) @ new_affine
+    values = voxels.astype(float)
+    index = np.indices(found.shape).reshape(3, -1)
+    position = to_old[:3, :3] @ index + to_old[:3, 3:]
+    for new, old in enumerate(np.abs(to_old[:3, :3]).argmax(axis=0)):
+        step = abs(to_old[old, new])
+        position[old] = position[old].clip(0, shape[old] - 1)
+        if new == coarse_axis:
+            position[old] = np.floor(position[old] + 0.5)
+        elif step > 1 + SAME_SPACING_MM and shape[old] > 1:
+            values = scipy.ndimage.gaussian_filter1d(values, (step - 1) / 2, axis=old, mode="mirror")
+    expected = scipy.ndimage.map_coordinates(values, position, order=3, mode="mirror").reshape(found.shape)
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_labels_go_by_their_share_where_voxels_grow_and_are_looked_up_where_they_shrink():
+    labels = torch.tensor([0, 3, 3, 0, 0, 0, 7, 7], dtype=torch.uint8)[:, None, None]
+    coarser, affine = resample_labels(labels, np.eye(4), spacing_mm=(2.3, -1, -1))  # at 0, 2.3, 4.6, 6.9
+    assert coarser.flatten().tolist() == [0, 3, 0, 7]
+    np.testing.assert_array_equal(affine, np.diag([2.3, 1, 1, 1]))
+    finer, _ = resample_labels(labels, np.eye(4), spacing_mm=(0.7, -1, -1))
+    expected, _ = resample(labels, np.eye(4), spacing_mm=(0.7, -1, -1), mode="nearest")
+    assert torch.equal(finer, expected)
+
+
+def test_a_coarse_axis_stands_in_the_metadata():
+    image = MetaTensor(torch.rand(2, 8, 9, 4), affine=np.diag([1.0, 1, 8, 1]))
+    out = Resampled("image", (1.5, 1.5, 3), "cubic", coarse_axis=2)({"image": image})["image"]
+    assert out.shape == (2, 6, 6, 9)
+    assert out.meta["coarse_axis"] == 2
+    planes = out[0].as_tensor().unbind(-1)
+    assert sum(torch.equal(a, b) for a, b in itertools.pairwise(planes)) == 5  # nine planes of four
