@@ -157,11 +157,6 @@ READING: dict[str, Problem] = {
         "slices are not evenly spaced, or not on one line",
         "`--repair uneven` resamples uneven distances evenly; what is not on one line needs another export",
     ),
-    "IMAGE_CHANNELS": Problem(
-        REFUSED,
-        "a case has more or fewer channels than the data set or the model",
-        "add the missing files, or take the others away",
-    ),
     "IMAGE_CONSTANT": Problem(TOLERATED, "all voxels have the same value", "check that it is the right file"),
     "IMAGE_EMPTY": Problem(REFUSED, "an image without voxels", "export it again"),
     "IMAGE_NOT_FINITE": Problem(REFUSED, "NaN or infinite voxels", "replace them"),

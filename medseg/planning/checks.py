@@ -116,7 +116,9 @@ def _channels(pairs: Sequence[tuple[Case, CaseFacts]], wanted: int) -> list[Inpu
     counts = [len(fact.intensities) for _, fact in pairs]
     usual = wanted or (max(set(counts), key=counts.count) if counts else 0)
     return [
-        InputError("IMAGE_CHANNELS", f"{case['id']} has {count} channels, {usual} are needed; add or remove files")
+        InputError(
+            "CHANNELS_MISMATCH", f"{case['id']} has {count} channels, {usual} are needed; add or remove files"
+        )
         for (case, _), count in zip(pairs, counts, strict=True)
         if count != usual
     ]

@@ -25,6 +25,7 @@ KEYS = {
     "dims": INTEGER, "device": TEXT, "budget_mib": NUMBER, "max_minutes": NUMBER,
     # preprocessing
     "orientation": TEXT, "spacing_mm": NUMBERS, "crop_above": NUMBER,
+    "interpolation": TEXT, "coarse_axis": INTEGER,
     "percentiles": NUMBERS, "window_hu": NUMBERS, "mean_hu": NUMBER, "sd_hu": NUMBER,
     # network
     "patch_size": INTEGERS, "architecture": TEXT, "features": INTEGERS, "dropout": NUMBER,

@@ -41,6 +41,10 @@ def choose_grid(data: Fingerprint, chosen: Choices) -> dict[str, Any]:
         text = f"spacing_mm={spacing_mm!r}: three numbers above 0 are needed, -1 for an axis that keeps its own"
         raise InputError("CONFIG_BAD_VALUE", text)
     grid = {"orientation": orientation, "spacing_mm": spacing_mm}
+    grid["interpolation"] = chosen.take("interpolation", "cubic", "as nnU-Net; sharper than linear")
+    coarse_axis = chosen.take("coarse_axis", *_coarse_axis(data, orientation, dims))
+    if coarse_axis is not None:
+        grid["coarse_axis"] = coarse_axis
     crop_above = chosen.take("crop_above", *_crop(data))
     return grid if crop_above is None else {**grid, "crop_above": crop_above}
 
@@ -101,6 +105,15 @@ def _spacing(data: Fingerprint, coarse: int) -> tuple[list[float], str]:
             "10th percentile"
         )
     return [float(f"{mm:.6g}") for mm in wanted], reason
+
+
+def _coarse_axis(data: Fingerprint, orientation: str, dims: int) -> tuple[int | None, str]:
+    if dims == 2:
+        return None, "none: nothing is resampled across slices"
+    if data.anisotropy <= COARSE:
+        return None, f"none: voxels lie {data.anisotropy:.1f} times wider apart along their coarsest axis"
+    axis = axes_of(orientation).index(int(np.argmax(data.median_spacing_mm)))
+    return axis, f"voxels lie {data.anisotropy:.1f} times wider apart along it: looked up, not blended"
 
 
 def _crop(data: Fingerprint) -> tuple[float | None, str]:

@@ -97,3 +97,11 @@ def test_every_choice_has_a_reason():
 
 def test_percentiles_count_by_weight():
     assert weighted_percentiles(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 8.0]), (0, 50, 100)) == [1, 2, 3]
+
+
+def test_slices_far_apart_are_looked_up():
+    far = case(shape=(30, 100, 100), spacing_mm=(4.0, 1.0, 1.0))
+    assert planned(far)[0]["coarse_axis"] == 0
+    assert planned(far, orientation="ASR")[0]["coarse_axis"] == 2
+    assert "coarse_axis" not in planned(far, dims=2)[0]
+    assert "coarse_axis" not in planned(case())[0]
