@@ -1,6 +1,7 @@
 """A planned bundle is whole, is a bundle like the shipped ones, and trains and predicts."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -163,3 +164,16 @@ def test_a_gpu_that_is_not_here_can_be_planned_for(tmp_path):
     assert result["choices"]["features"]["value"][0] == 32
     assert result["choices"]["max_minutes"]["value"] == 0
     assert code_of(plan, tmp_path / "set", tmp_path / "other", device="gpu") == "CONFIG_BAD_VALUE"
+
+
+def test_channels_and_regions_train_and_predict(tmp_path):
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": [3], "ignore": 4}
+    folder = nnunet_raw(tmp_path / "set", labels=labels, labels_there=4)
+    plan(folder, tmp_path / "bundle", device="cpu", features=[2, 2, 2], patch_size=[16, 16, 16])
+    medseg.train(tmp_path / "bundle", folder, output_dir=str(tmp_path / "run"), **TINY)
+    shutil.copytree(folder / "imagesTs", tmp_path / "elsewhere")
+    records = medseg.predict(tmp_path / "run", tmp_path / "elsewhere", tmp_path / "out", device="cpu")
+    assert [(record["case"], record["status"]) for record in records] == [
+        ("case_004", "done"),
+        ("case_005", "done"),
+    ]
