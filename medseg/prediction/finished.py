@@ -29,7 +29,11 @@ log = logging.getLogger(__name__)
 
 # Parts of ``inference.json`` that have to be as they are in our bundles for the answer to be what it would do
 KNOWN_STEPS = {"initialize": ["$medseg.bundle.begin()"], "inference": ["$@records"]}
-FIND_CASES = {"_target_": "medseg.cases.find_cases", "path": "@dataset_dir"}
+FIND_CASES = {
+    "_target_": "medseg.cases.find_cases",
+    "path": "@dataset_dir",
+    "channels": "$@_meta_::medseg::network.get('channels', 1)",
+}
 MIRROR_AXES = "$@_meta_::medseg::inference.get('mirror_axes', [])"
 # Of our bundles, and of those of before
 OWN_WEIGHTS = ("$medseg.bundle.own_weights(@bundle_root)", "$@bundle_root + '/models/model.pt'")
@@ -162,7 +166,8 @@ def _asked(config: Config) -> _Asked:
         return Wanted(origin_of(config.root, weights, mirror_axes, digest), selection, formats)
 
     if values["cases"] == FIND_CASES:
-        cases: Sequence[Case] = find_cases(config.plain("dataset_dir"))
+        channels = config.metadata.network_channels
+        cases: Sequence[Case] = find_cases(config.plain("dataset_dir"), channels=channels)
     else:
         cases = config.plain("cases")
         if not isinstance(cases, list):
