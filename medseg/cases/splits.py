@@ -149,8 +149,13 @@ def read_split(path: str | Path, cases: Sequence[Case]) -> dict[str, list[str]]:
         raise InputError(
             "FILE_UNREADABLE", f"{path} is no split: lists {', '.join(SUBSETS)} are needed"
         ) from error
+    listed = [name for names in split.values() for name in names]
+    if twice := sorted({name for name in listed if listed.count(name) > 1}):
+        raise InputError(
+            "CONFIG_BAD_VALUE", f"{path} names {some(twice)} more than once; a case is in one part, and once"
+        )
     known = {case["id"] for case in cases}
-    strangers = [name for names in split.values() for name in names if name not in known]
+    strangers = [name for name in listed if name not in known]
     if strangers:
         raise InputError("CASES_NOT_IN_DATASET", f"{path} names {some(strangers)}, which are not in the data set")
     return split

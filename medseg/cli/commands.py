@@ -30,6 +30,10 @@ out = Console(markup=False, soft_wrap=True)
 FOR_TORCH = {"OMP_WAIT_POLICY": "PASSIVE", "THP_MEM_ALLOC_ENABLE": "1"}
 
 
+def _set_up_torch() -> None:
+    os.environ.update({key: value for key, value in FOR_TORCH.items() if key not in os.environ})
+
+
 @app.callback(invoke_without_command=True)
 def medseg(version: options.Version = False) -> None:
     if version:
@@ -71,6 +75,7 @@ def train(
     folds: options.Folds = None,
 ) -> None:
     """Train a bundle: medseg train BUNDLE --data DATASET max_minutes=15 output_dir=runs/a."""
+    _set_up_torch()
     from medseg import api
 
     try:
@@ -103,7 +108,7 @@ def predict(
     log: options.Log = None,
 ) -> None:
     """Write a label map for every case; a rerun skips finished cases."""
-    os.environ.update({key: value for key, value in FOR_TORCH.items() if key not in os.environ})
+    _set_up_torch()
     from medseg.prediction import read_newest
 
     overrides: dict[str, Any] = {"seg_type": seg_type, "series_uid": series_uid, "description": description}

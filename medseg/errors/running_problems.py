@@ -157,6 +157,11 @@ RUNNING: dict[str, Problem] = {
         "the output folder holds a run made with other values",
         "another `output_dir`, or `resume=False` (on MONAI's command line `--output_dir DIR` or `--resume False`)",
     ),
+    "RUN_NOT_FINITE": Problem(
+        REFUSED,
+        "the loss of a training step is no number, or infinite; the run ends with the weights it had before",
+        "look for images of extreme values (`medseg inspect --voxels`), or lower `learning_rate`",
+    ),
     "WEIGHTS_MISMATCH": Problem(
         REFUSED, "a checkpoint of another network", "give the one that belongs to the bundle"
     ),

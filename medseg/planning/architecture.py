@@ -52,7 +52,7 @@ def choose_architecture(
     reason = f"a level for each halving until no axis has 8 voxels; {first_features}, doubled up to {largest}"
     both["features"] = list(chosen.take("features", features, reason))
     if architecture == "dynunet":
-        return {**both, **_dynunet(levels, chosen)}
+        return {**both, **_dynunet(levels, len(both["features"]), chosen)}
     if architecture != "unet":
         raise InputError("CONFIG_BAD_VALUE", f"architecture={architecture!r}: 'unet' and 'dynunet' are known")
     return {
@@ -64,11 +64,13 @@ def choose_architecture(
     }
 
 
-def _dynunet(levels: Patch, chosen: Choices) -> dict[str, Any]:
+def _dynunet(levels: Patch, count: int, chosen: Choices) -> dict[str, Any]:
+    """Return strides and kernels of as many levels as there are features, which may have been given."""
     near = "where the spacing is within 2 of the finest"
+    strides, kernels = ([list(each) for each in of[:count]] for of in (levels.strides, levels.kernels))
     return {
-        "strides": chosen.take("strides", [list(each) for each in levels.strides], f"an axis is halved {near}"),
-        "kernels": chosen.take("kernels", [list(each) for each in levels.kernels], f"3 {near}, else 1"),
+        "strides": chosen.take("strides", strides, f"an axis is halved {near}"),
+        "kernels": chosen.take("kernels", kernels, f"3 {near}, else 1"),
         "deep_supervision": chosen.take("deep_supervision", True, "coarser levels learn sooner"),
     }
 

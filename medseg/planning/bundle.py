@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medseg.bundle import shipped_bundles
+from medseg.bundle import open_config, shipped_bundles
 from medseg.cases import Described
 from medseg.errors import InputError
 from medseg.files import refusals, write_json, write_text
@@ -48,7 +48,8 @@ def write_bundle(
     Raises
     ------
     InputError
-        `OUTPUT_WOULD_OVERWRITE`, `OUTPUT_UNWRITABLE`, `OUTPUT_NO_SPACE`.
+        `OUTPUT_WOULD_OVERWRITE`, `OUTPUT_UNWRITABLE`, `OUTPUT_NO_SPACE`; `CONFIG_BAD_VALUE`: a value that was
+        given is none that training takes.
     """
     configs = next(iter(shipped_bundles().values())) / "configs"
     with refusals(folder):
@@ -59,6 +60,7 @@ def write_bundle(
                 (part / "configs").mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(configs / name, part / "configs" / name)
             write_json(part / "configs/metadata.json", metadata)
+            open_config(part, "training", {})  # which refuses what a user gave and no run could take
             write_json(part / RECORD, {"fingerprint": data.as_json(), "choices": chosen.as_json()})
             write_text(part / "docs/README.md", readme(metadata, data, chosen))
             source = f"\n\nThe data set says of its licence: {described.licence}." if described.licence else ""

@@ -38,6 +38,10 @@ KEYS = {
     # inference
     "overlap": NUMBER, "inference_batch_size": INTEGER, "largest_component": INTEGERS,
 }  # fmt: skip
+COUNTS = (
+    *("patch_size", "features", "batch_size", "patches_per_case", "max_epochs", "val_interval"),
+    "inference_batch_size",
+)  # of which there is at least one each
 GIVEN = "given"
 
 
@@ -90,6 +94,12 @@ def _check(key: str, value: Any) -> None:
     kind = KEYS[key]
     if value is not None and not _is_of(kind, value):
         raise InputError("CONFIG_BAD_VALUE", f"{key}={value!r}: {kind} is needed")
+    if (
+        key in COUNTS
+        and value is not None
+        and min(value if isinstance(value, (list, tuple)) else [value], default=0) < 1
+    ):
+        raise InputError("CONFIG_BAD_VALUE", f"{key}={value!r}: {kind} from 1 on is needed")
 
 
 def _is_of(kind: str, value: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from medseg.errors import InputError
 from medseg.planning.architecture import choose_architecture
 from medseg.planning.choices import Choices
 from medseg.planning.fingerprint import Fingerprint
@@ -77,6 +78,10 @@ def choose_network(data: Fingerprint, preprocessing: dict[str, Any], means: Mean
     fits = patch.voxels >= 0.9 * prod(shape)
     reason += ", in steps that the network halves" if fits else f", shortened to {most:,.0f} voxels: {why}"
     size = [int(n) for n in chosen.take("patch_size", list(patch.size), reason)]
+    if len(size) != dims:
+        raise InputError(
+            "CONFIG_BAD_VALUE", f"patch_size={size}: {dims} axes are planned for; give as many, or dims"
+        )
     labels = len(data.regions) or len(data.labels) + 1
     network = choose_architecture(len(data.channels), labels, size, spacing_mm, base, means.device, chosen)
     training = _training(data, dims, size, shape, most, max_minutes, chosen)

@@ -9,8 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from medseg.cases import Described, describe, patients_of
 from medseg.infer import choose_device
+from medseg.networks import build
 from medseg.planning.bundle import check_output, write_bundle
 from medseg.planning.checks import read_data_set
 from medseg.planning.choices import Choices
@@ -50,6 +53,8 @@ def plan_bundle(dataset: str | Path, output: str | Path, given: Mapping[str, Any
     memory_mib = GPU_MIB if device == "cuda" else float(free_bytes() * MEMORY_SHARE // MIB)
     preprocessing = {**choose_grid(data, chosen), "intensity": choose_intensity(data, chosen)}
     planned = choose_network(data, preprocessing, Means(device, memory_mib), chosen)
+    with torch.device("meta"):  # without memory: numbers that contradict each other are refused
+        build(patch_size=planned.patch_size, **planned.network)
     write_bundle(output, metadata_of(described, data, preprocessing, planned, chosen), data, chosen, described)
     return {"fingerprint": data.as_json(), "choices": chosen.as_json()}
 

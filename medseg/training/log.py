@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from medseg.cases import Regions, painted, painted_masks
+from medseg.errors import InputError
 from medseg.report import may_be_shown
 from medseg.training.checkpoints import Checkpoints
 from medseg.training.pictures import Colours, slice_row
@@ -69,6 +71,12 @@ class TrainingLog:
 
     def _iteration(self, engine: Engine) -> None:
         self.losses.append(engine.state.output["loss"].item())
+        if not math.isfinite(self.losses[-1]):
+            raise InputError(
+                "RUN_NOT_FINITE",
+                f"the loss of step {engine.state.iteration} is {self.losses[-1]}: nothing that follows would be "
+                "right; look for images of extreme values (medseg inspect --voxels), or lower learning_rate",
+            )
         if engine.state.iteration % self.every:
             return
         loss = sum(self.losses) / len(self.losses)

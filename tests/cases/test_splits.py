@@ -36,6 +36,8 @@ def test_the_split_beside_a_run_is_reused(tmp_path):
     assert code_of(choose_cases, cases, split, "tset") == "CONFIG_BAD_VALUE"
     assert code_of(choose_cases, cases, {"test": []}, "test") == "CASES_EMPTY"
     assert code_of(load_or_make_split, path, cases[:3], seed=1) == "CASES_NOT_IN_DATASET"
+    path.write_text(json.dumps({**split, "validation": split["training"]}))
+    assert code_of(load_or_make_split, path, cases, seed=1) == "CONFIG_BAD_VALUE"
     path.write_text("[]")
     assert code_of(load_or_make_split, path, cases, seed=1) == "FILE_UNREADABLE"
 

@@ -177,3 +177,29 @@ def test_channels_and_regions_train_and_predict(tmp_path):
         ("case_004", "done"),
         ("case_005", "done"),
     ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"patch_size": [0, 0, 0]},
+        {"patch_size": [16, 16]},
+        {"batch_size": 0},
+        {"percentiles": [99, 1]},
+        {"learning_rate": -1},
+        {"largest_component": [9]},
+        {"strides": [[1, 1, 1]]},
+    ],
+    ids=str,
+)
+def test_what_no_run_could_take_is_refused_and_nothing_is_written(given, tmp_path):
+    folder = images_and_labels(tmp_path / "set")
+    assert code_of(plan, folder, tmp_path / "bundle", device="cpu", **given) == "CONFIG_BAD_VALUE"
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_levels_follow_the_features_that_are_given(tmp_path):
+    folder = images_and_labels(tmp_path / "set", shape=(32, 32, 32))
+    plan(folder, tmp_path / "bundle", device="cpu", architecture="dynunet", features=[2, 4, 6])
+    network = metadata_of(tmp_path / "bundle")["medseg"]["network"]
+    assert len(network["strides"]) == len(network["kernels"]) == 3
