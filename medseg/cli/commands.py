@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import time
@@ -64,7 +65,8 @@ def plan(
         out.print(line)
     out.print(f"bundle: {output_bundle}; its docs/README.md has these reasons")
     name = planned["choices"]["name"]["value"]
-    out.print(f"next: medseg train {output_bundle} --data {dataset} output_dir=runs/{name}")
+    bundle, data = (shlex.quote(str(path)) for path in (output_bundle, dataset))
+    out.print(f"next: medseg train {bundle} --data {data} output_dir=runs/{name}")
 
 
 @app.command(epilog=training_keys.listed())

@@ -35,7 +35,9 @@ Folds = Annotated[
     str | None,
     typer.Option(help="all, or some of 0 to 4 as 0,1: train nnU-Net's folds one after the other, and join them."),
 ]
-Data = Annotated[Path, typer.Option(help="Labelled data set: MSD folder, or images/ and labels/.")]
+Data = Annotated[
+    Path, typer.Option(help="Labelled data set: MSD, nnU-Net raw or BIDS folder, or images/ and labels/.")
+]
 
 # predict
 Input = Annotated[Path, typer.Argument(help="A NIfTI file, a DICOM folder, or a folder of either.")]

@@ -68,7 +68,9 @@ def fingerprint_table(data: dict[str, Any]) -> Table:
         "", "median", "smallest", "largest", title=f"{data['cases']} cases, {' and '.join(data['modalities'])}"
     )
     for key, heading in (("spacing_mm", "spacing mm"), ("shape", "shape"), ("shape_cropped", "shape, cropped")):
-        table.add_row(heading, *("×".join(f"{n:g}" for n in data[key][part]) for part in ("median", "min", "max")))
+        table.add_row(
+            heading, *("×".join(f"{n:.3g}" for n in data[key][part]) for part in ("median", "min", "max"))
+        )
     for name, facts in data["labelled_voxels"].items():
         cells = (f"{facts[part]:.4g}" for part in ("median", "low", "high"))
         table.add_row(printable(f"{name}, labelled voxels (0.5 to 99.5 %)"), *cells)

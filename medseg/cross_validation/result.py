@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,7 +65,7 @@ def write_result(
         "mean Dice %.4f (%.4f to %.4f) of %d cases out of fold; %s is a bundle now. To use it:\nmedseg predict %s "
         "INPUT OUTPUT",
         *(dice["mean"], *(dice["ci95"] if None not in dice["ci95"] else [dice["mean"]] * 2)),
-        *(len(final), output, output),
+        *(len(final), output, shlex.quote(str(output))),
     )
     return result
 

@@ -109,7 +109,9 @@ def _most_voxels(dims: int, device: str, base: int, minutes: float, budget_mib: 
     low, high = CPU_VOXELS
     by_time = high if not minutes else minutes * 60 / CPU_STEPS * CPU_VOXELS_PER_S[dims] / 2
     most = min(max(low, min(by_time, high)), by_memory / CPU_BYTES_FACTOR)
-    return most, f"two cores take {CPU_STEPS:,} steps in the time"
+    steps = int(minutes * 60 * CPU_VOXELS_PER_S[dims] / (2 * most)) if minutes else CPU_STEPS
+    why = "two cores take" if by_time >= low else "less would see no anatomy, though two cores take only"
+    return most, f"{why} some {steps:,} steps in the time"
 
 
 def _full_resolution(shape: np.ndarray, spacing_mm: np.ndarray, most: float, device: str) -> tuple[bool, str]:

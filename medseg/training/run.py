@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 import signal
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def _finish(
         log.info(
             "%s minutes; %s is a bundle now. To use it:\nmedseg predict %s INPUT OUTPUT",
             minutes,
-            *[output_dir] * 2,
+            *(output_dir, shlex.quote(str(output_dir))),
         )
     if checkpoints.stop:
         place = f"after step {trainer.state.iteration}, in epoch {epoch_of(trainer)}, {minutes} minutes"
