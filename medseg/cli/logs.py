@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,10 +28,24 @@ def case_log(file: Path | None) -> Iterator[None]:
     handlers: list[logging.Handler] = [] if sys.stderr.isatty() else [logging.StreamHandler()]
     if file is not None:
         handlers.append(_file_handler(file))
-    logger = logging.getLogger(CASES)
+    with _heard(CASES, handlers, logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S")):
+        yield
+
+
+@contextmanager
+def training_log() -> Iterator[None]:
+    """Print what a training run says of itself."""
+    with _heard("medseg", [logging.StreamHandler(sys.stdout)], logging.Formatter("%(message)s")):
+        yield
+
+
+@contextmanager
+def _heard(name: str, handlers: Sequence[logging.Handler], formatter: logging.Formatter) -> Iterator[None]:
+    """Give what a logger says to these handlers alone, and close them at the end."""
+    logger = logging.getLogger(name)
     before = logger.level, logger.propagate
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        handler.setFormatter(formatter)
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
@@ -42,22 +56,6 @@ def case_log(file: Path | None) -> Iterator[None]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
-
-
-@contextmanager
-def training_log() -> Iterator[None]:
-    """Print what a training run says of itself."""
-    logger, handler = logging.getLogger("medseg"), logging.StreamHandler(sys.stdout)
-    before = logger.level, logger.propagate
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.level, logger.propagate = before
-        logger.removeHandler(handler)
 
 
 def _file_handler(file: Path) -> logging.Handler:

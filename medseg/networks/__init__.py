@@ -5,7 +5,7 @@ from medseg.networks.dimensions import spatial_dims_of
 from medseg.networks.levels import levels_from_input
 from medseg.networks.mirrored_ensemble import Ensemble
 from medseg.networks.plain_unet import PlainUNet, dynunet
-from medseg.networks.residual_unet import unet
+from medseg.networks.residual_unet import halvings, unet
 
 __all__ = [
     "ARCHITECTURES",
@@ -13,6 +13,7 @@ __all__ = [
     "PlainUNet",
     "build",
     "dynunet",
+    "halvings",
     "levels_from_input",
     "spatial_dims_of",
     "unet",

@@ -12,6 +12,18 @@ ACTIVATIONS = {"prelu": "PRELU", "leakyrelu": ("leakyrelu", {"negative_slope": 0
 SMALLEST_AXIS = 4  # voxels an axis keeps at the deepest level
 
 
+def halvings(patch_size: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the strides that halve every axis that is even and stays 4 voxels long, until none does."""
+    size = list(patch_size)
+    strides: list[tuple[int, ...]] = []
+    while True:
+        stride = tuple(2 if n % 2 == 0 and n // 2 >= SMALLEST_AXIS else 1 for n in size)
+        if max(stride) == 1:
+            return strides
+        size = [n // s for n, s in zip(size, stride, strict=True)]
+        strides.append(stride)
+
+
 def unet_strides(patch_size: Sequence[int], levels: int) -> list[tuple[int, ...]]:
     """Return each level's stride per axis: halve every axis that can be halved and stay 4 voxels long.
 
@@ -20,19 +32,14 @@ def unet_strides(patch_size: Sequence[int], levels: int) -> list[tuple[int, ...]
     InputError
         `CONFIG_BAD_VALUE`: The patch cannot be halved `levels` - 1 times along any axis.
     """
-    size = list(patch_size)
-    strides: list[tuple[int, ...]] = []
-    for _ in range(levels - 1):
-        stride = tuple(2 if n % 2 == 0 and n // 2 >= SMALLEST_AXIS else 1 for n in size)
-        if max(stride) == 1:
-            raise InputError(
-                "CONFIG_BAD_VALUE",
-                f"patch_size {list(patch_size)} has no {levels} levels: after {len(strides)} halvings no axis "
-                f"of {size} is even and at least {2 * SMALLEST_AXIS}; use fewer features or a multiple of 8",
-            )
-        size = [n // s for n, s in zip(size, stride, strict=True)]
-        strides.append(stride)
-    return strides
+    strides = halvings(patch_size)
+    if len(strides) < levels - 1:
+        raise InputError(
+            "CONFIG_BAD_VALUE",
+            f"patch_size {list(patch_size)} has no {levels} levels: after {len(strides)} halvings no axis is even "
+            f"and at least {2 * SMALLEST_AXIS}; use fewer features or a multiple of 8",
+        )
+    return strides[: levels - 1]
 
 
 def unet(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.networks import halvings
 from medseg.planning.choices import Choices
 from medseg.planning.patch import Patch, levels_of
 
@@ -47,7 +48,7 @@ def choose_architecture(
     both = {"architecture": architecture, "spatial_dims": len(size), "channels": channels, "labels": labels}
     both["dropout"] = chosen.take("dropout", 0.0, "augmentation regularises enough")
     largest = LARGEST[device, len(size)]
-    count = len(levels.strides) if architecture == "dynunet" else len(unet_strides(size)) + (2 if full else 1)
+    count = len(levels.strides) if architecture == "dynunet" else len(halvings(size)) + (2 if full else 1)
     features = [min(first_features * 2**level, largest) for level in range(count)]
     reason = f"a level for each halving until no axis has 8 voxels; {first_features}, doubled up to {largest}"
     both["features"] = list(chosen.take("features", features, reason))
@@ -82,12 +83,3 @@ def halved(size: Sequence[int], spacing_mm: Sequence[float] | np.ndarray) -> Pat
     while (np.array(size) % np.prod(levels.strides[:deep], axis=0)).any():
         deep -= 1
     return Patch(tuple(size), levels.strides[:deep], levels.kernels[:deep])
-
-
-def unet_strides(size: Sequence[int]) -> list[tuple[int, ...]]:
-    """Return the strides that `medseg.networks.unet` finds for a patch: it halves what is even and 8 long."""
-    now, strides = list(size), []
-    while any(n % 2 == 0 and n >= 8 for n in now):
-        strides.append(tuple(2 if n % 2 == 0 and n >= 8 else 1 for n in now))
-        now = [n // s for n, s in zip(now, strides[-1], strict=True)]
-    return strides

@@ -17,7 +17,7 @@ from medseg.planning.patch import fitting_patch
 from medseg.planning.rules import COARSE, grid_spacing_mm, median_shape
 
 # Voxels a second in training, on two cores in bfloat16: a step of two 40×56×40 patches through 16 to 256 features
-# takes 0.31 s, and one of 24 slices of 48×64 through 32 to 256 some 0.17 s
+# takes 0.31 s; that of slices is a guess until it is measured
 CPU_VOXELS_PER_S = {3: 580_000, 2: 430_000}
 CPU_STEPS = 1500  # fewer leave a network of this size unfinished, whatever the patch
 CPU_VOXELS = (32_768, 262_144)  # of a patch: less sees no anatomy, more leaves no time for other patches
@@ -159,7 +159,7 @@ def _training(
         "batch_size": batch,
         "patches_per_case": per_case,
         "learning_rate": chosen.take(
-            "learning_rate", 0.0015 if dims == 3 else 0.002, "AdamW, measured on the hippocampus"
+            "learning_rate", 0.0015 if dims == 3 else 0.002, "AdamW, as the hippocampus bundles have it"
         ),
     }
 
